@@ -7,7 +7,7 @@ import { access, readFile, rename } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import { libraryEntry, type LibraryEntry, type ModelLocation } from '../../preload/model'
-import { writeFileAtomically } from './files/atomic-write'
+import { writeDurably } from './files/durable-file'
 
 const storedEntry = libraryEntry.omit({ present: true })
 const libraryFile = z.object({
@@ -58,7 +58,8 @@ export class Library {
       const content = { format: 'patchbay.library', version: 1, entries } satisfies z.input<
         typeof libraryFile
       >
-      await writeFileAtomically(this.file, JSON.stringify(content, null, 2))
+      const text = new TextEncoder().encode(JSON.stringify(content, null, 2))
+      await writeDurably(this.file, (append) => append(text))
       this.entries = entries
     })
     this.writing = next.catch(() => undefined) // a failed write is the caller's to see; the next one starts afresh

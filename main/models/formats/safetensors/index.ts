@@ -1,0 +1,11 @@
+/** The safetensors format, for reading and writing. */
+export { decodeSafetensors, float32Of, type DecodedTensor } from './bytes'
+export { SafetensorsFile } from './file'
+export {
+  encodeSafetensors,
+  safetensorsSize,
+  writeSafetensors,
+  type SafetensorsInput,
+  type SafetensorsMetadata,
+  type SafetensorsWriteOptions,
+} from './write'
