@@ -12,6 +12,7 @@ export default defineConfig({
         root,
         test: {
           name: 'node',
+          globalSetup: ['test/support/text-worker.ts'],
           include: ['test/**/*.test.ts'],
           exclude: ['test/renderer/**', 'test/e2e/**'],
           environment: 'node',

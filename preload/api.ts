@@ -24,7 +24,7 @@ import {
   sampling,
   tokenIds,
 } from './run'
-import { floatTensor } from './tensor'
+import { byteArray, floatTensor } from './tensor'
 import {
   activationView,
   attentionComparison,
@@ -76,10 +76,12 @@ export const presetEntry = z.object({
 })
 export type PresetEntry = z.infer<typeof presetEntry>
 
+/** A file in the presets' folder that is none; it hides no other. */
 export const brokenPreset = z.object({ file: z.string(), error: wireError })
+export type BrokenPreset = z.infer<typeof brokenPreset>
 
 export const exportFormats = ['npy', 'safetensors', 'csv'] as const
-export const exportedFile = z.object({ name: z.string(), bytes: z.instanceof(Uint8Array) })
+export const exportedFile = z.object({ name: z.string(), bytes: byteArray })
 
 /** The calls. Add one here and the client, the dispatcher and the command line know its types. */
 export const calls = {
@@ -202,7 +204,7 @@ export const calls = {
   /** One file with the preset and its vectors, for another machine. */
   'preset.export': { input: z.object({ id: z.string() }), output: exportedFile, progress: none },
   'preset.import': {
-    input: z.object({ bytes: z.instanceof(Uint8Array).refine((b) => b.length <= 256 * 2 ** 20) }),
+    input: z.object({ bytes: byteArray.refine((b) => b.length <= 256 * 2 ** 20) }),
     output: presetEntry,
     progress: none,
   },

@@ -13,6 +13,7 @@ export type Dim =
   | 'kv_head'
   | 'd_head'
   | 'd_mlp'
+  | 'expert'
   | 'q_pos'
   | 'k_pos'
   | 'one'
@@ -36,6 +37,9 @@ export const blockSites = {
   hook_resid_mid: ['batch', 'pos', 'd_model'],
   'ln2.hook_scale': ['batch', 'pos', 'one'],
   'ln2.hook_normalized': ['batch', 'pos', 'd_model'],
+  'mlp.hook_router_logits': ['batch', 'pos', 'expert'],
+  'mlp.hook_expert_weights': ['batch', 'pos', 'expert'],
+  'mlp.hook_expert_outputs': ['batch', 'pos', 'expert', 'd_model'],
   'mlp.hook_pre': ['batch', 'pos', 'd_mlp'],
   'mlp.hook_pre_linear': ['batch', 'pos', 'd_mlp'],
   'mlp.hook_post': ['batch', 'pos', 'd_mlp'],
@@ -73,6 +77,9 @@ export const siteMeaning: Record<BlockSite | OuterSite, string> = {
   hook_resid_mid: 'Residual stream between attention and MLP.',
   'ln2.hook_scale': 'What the norm before the MLP divides by.',
   'ln2.hook_normalized': 'Residual stream after the norm before the MLP.',
+  'mlp.hook_router_logits': 'Scores of the router of a mixture of experts, one for each expert.',
+  'mlp.hook_expert_weights': 'How much each expert counts: zero for those that are not chosen.',
+  'mlp.hook_expert_outputs': 'What each expert contributes, its weight included; together they are the MLP’s output.',
   'mlp.hook_pre': 'Neurons before the activation function (the gate, where the MLP is gated).',
   'mlp.hook_pre_linear': 'The linear branch of a gated MLP.',
   'mlp.hook_post': 'Neurons after the activation function (times the linear branch, where gated).',

@@ -1,6 +1,7 @@
 /** Models as the window sees them: where they come from, what they are made of, what computes them. */
 import { z } from 'zod'
 import { precisions, providerChoices, providers } from './run'
+import { floatArray, intArray } from './tensor'
 
 /** Where a model is opened from. `embedded` is storyworld, which comes with the app. */
 export const modelLocation = z.discriminatedUnion('kind', [
@@ -108,6 +109,6 @@ export const weightStatistics = z.object({
   frobeniusNorm: z.number(),
   zeros: z.number(),
   notFinite: z.number(),
-  histogram: z.object({ edges: z.instanceof(Float32Array), counts: z.instanceof(Int32Array) }),
+  histogram: z.object({ edges: floatArray, counts: intArray }),
 })
 export type WeightStatistics = z.infer<typeof weightStatistics>

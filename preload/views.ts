@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { tokenInfo } from './prompt'
 import { finishReasons, provenance, runRequest } from './run'
-import { floatTensor, intTensor } from './tensor'
+import { floatArray, floatTensor, intArray, intTensor } from './tensor'
 
 /** Every view's result carries the request behind it, to be copied, and what it was computed on. */
 export const evidence = z.object({ request: runRequest, provenance })
@@ -62,7 +62,7 @@ export const nextTokens = z.object({
 })
 export type NextTokens = z.infer<typeof nextTokens>
 
-export const histogram = z.object({ edges: z.instanceof(Float32Array), counts: z.instanceof(Int32Array) })
+export const histogram = z.object({ edges: floatArray, counts: intArray })
 export type Histogram = z.infer<typeof histogram>
 
 /** One hook point's activation for a prompt. The heatmap's rows are positions; its columns the other axes, flattened. */
@@ -77,7 +77,7 @@ export const activationView = z.object({
   heatmap: floatTensor,
   columnsPerCell: z.number().int(),
   /** L2 norm of each row. */
-  norms: z.instanceof(Float32Array),
+  norms: floatArray,
   histogram,
   statistics: z.object({
     mean: z.number(),

@@ -1,0 +1,57 @@
+/** Opens a checkpoint on the CPU and computes what a reference case holds, without the engine around it. */
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { VerifySubject } from '../../main/cli/verify/check'
+import { readSpec } from '../../main/models/architectures/registry'
+import { openCheckpoint } from '../../main/models/formats/checkpoint'
+import type { Checkpoint } from '../../main/models/formats/checkpoint'
+import type { TransformerSpec } from '../../main/models/spec'
+import { generate } from '../../main/runtime/generate'
+import { loadModel } from '../../main/runtime/load'
+import { executeRun } from '../../main/runtime/request'
+
+export interface ReferenceModel extends VerifySubject {
+  readonly spec: TransformerSpec
+  close(): Promise<void>
+}
+
+/** @param location a model folder or file */
+export async function openReferenceModel(
+  location: string,
+  specOf: (checkpoint: Checkpoint) => Promise<TransformerSpec> = readSpec,
+): Promise<ReferenceModel> {
+  const cacheDir = mkdtempSync(path.join(tmpdir(), 'patchbay-reference-'))
+  const fingerprint = createHash('sha256').update(location).digest('hex')
+  const checkpoint = await openCheckpoint(location)
+  try {
+    const spec = await specOf(checkpoint)
+    const { stack } = await loadModel({
+      checkpoint,
+      spec,
+      fingerprint,
+      provider: 'cpu',
+      precision: 'float32',
+      cacheDir,
+    })
+    return {
+      spec,
+      fingerprint,
+      run: (input) => executeRun(stack, input),
+      generate: (input) => generate(stack, input),
+      close: async () => {
+        await stack.release()
+        await closed(checkpoint, cacheDir)
+      },
+    }
+  } catch (error) {
+    await closed(checkpoint, cacheDir)
+    throw error
+  }
+}
+
+async function closed(checkpoint: Checkpoint, cacheDir: string): Promise<void> {
+  await checkpoint.close()
+  rmSync(cacheDir, { recursive: true, force: true })
+}
