@@ -1,0 +1,84 @@
+/** The system's open and save dialogs. Only what a person chose in one of them is read or written for the page. */
+import type { BrowserWindow, Dialog } from 'electron'
+import { open } from 'node:fs/promises'
+import path from 'node:path'
+import { asPatchbayError, PatchbayError } from '../../preload/errors'
+import type { FileFilter, ShellCallInput, ShellCallOutput } from '../../preload/shell'
+import { writeWhole } from './atomic-file'
+import { safeFileName } from './file-name'
+
+type Dialogs = Pick<Dialog, 'showOpenDialog' | 'showSaveDialog'>
+
+const modelFilters: FileFilter[] = [
+  { name: 'Models', extensions: ['gguf', 'safetensors', 'onnx', 'json'] },
+  { name: 'All files', extensions: ['*'] },
+]
+
+/** The chosen model file or model folder, or null. */
+export async function chooseModel(
+  dialogs: Dialogs,
+  window: BrowserWindow,
+  kind: 'file' | 'folder',
+): Promise<string | null> {
+  const { canceled, filePaths } = await dialogs.showOpenDialog(window, {
+    title: kind === 'file' ? 'Open a model file' : 'Open a model folder',
+    buttonLabel: 'Open',
+    properties: [kind === 'file' ? 'openFile' : 'openDirectory'],
+    filters: kind === 'file' ? modelFilters : [],
+  })
+  return canceled ? null : (filePaths[0] ?? null)
+}
+
+/** @throws PatchbayError `disk.full`, `disk.failed`, `file.unreadable`, `file.missing` */
+export async function saveFile(
+  dialogs: Dialogs,
+  window: BrowserWindow,
+  { suggestedName, bytes, filters }: ShellCallInput<'file.save'>,
+): Promise<ShellCallOutput<'file.save'>> {
+  const { canceled, filePath } = await dialogs.showSaveDialog(window, {
+    defaultPath: safeFileName(suggestedName),
+    filters,
+    properties: ['createDirectory', 'showOverwriteConfirmation'],
+  })
+  if (canceled || filePath === '') return null
+  await writeWhole(filePath, bytes)
+  return { path: filePath }
+}
+
+/** @throws PatchbayError `input.invalid` for a file larger than `maxBytes`, `file.unreadable`, `file.missing` */
+export async function openFile(
+  dialogs: Dialogs,
+  window: BrowserWindow,
+  { filters, maxBytes }: ShellCallInput<'file.open'>,
+): Promise<ShellCallOutput<'file.open'>> {
+  const { canceled, filePaths } = await dialogs.showOpenDialog(window, { properties: ['openFile'], filters })
+  const file = filePaths[0]
+  if (canceled || file === undefined) return null
+  return { name: path.basename(file), bytes: await readAtMost(file, maxBytes) }
+}
+
+/** Reads an ordinary file, refusing before anything is allocated; a device or pipe could go on for ever. */
+export async function readAtMost(file: string, maxBytes: number): Promise<Uint8Array> {
+  try {
+    const handle = await open(file, 'r')
+    try {
+      const stat = await handle.stat()
+      if (!stat.isFile())
+        throw new PatchbayError('file.unreadable', `${file} is not an ordinary file.`, { file })
+      if (stat.size > maxBytes)
+        throw new PatchbayError(
+          'input.invalid',
+          `${file} has ${stat.size} bytes; at most ${maxBytes} can be read here.`,
+          {
+            next: 'Choose the right file, or make it smaller.',
+            file,
+          },
+        )
+      return new Uint8Array(await handle.readFile())
+    } finally {
+      await handle.close()
+    }
+  } catch (error) {
+    throw asPatchbayError(error)
+  }
+}

@@ -1,0 +1,72 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import type { BrowserWindow, SaveDialogOptions } from 'electron'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { chooseModel, openFile, readAtMost, saveFile } from '../../main/shell/dialogs'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-test-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+describe('dialogs', () => {
+  const window = {} as BrowserWindow
+  const answering = (filePaths: string[]) => {
+    const asked: SaveDialogOptions[] = []
+    return {
+      asked,
+      showOpenDialog: async () => ({ canceled: filePaths.length === 0, filePaths }),
+      showSaveDialog: async (_window: unknown, options?: SaveDialogOptions) => {
+        if (options !== undefined) asked.push(options)
+        return { canceled: filePaths.length === 0, filePath: filePaths[0] ?? '' }
+      },
+    }
+  }
+
+  it('save under the chosen name, suggesting a harmless one', async () => {
+    const file = path.join(folder, 'chosen.csv')
+    const dialogs = answering([file])
+    const bytes = new TextEncoder().encode('a,b')
+    const filters = [{ name: 'CSV', extensions: ['csv'] }]
+    expect(await saveFile(dialogs, window, { suggestedName: '../../lens.csv', bytes, filters })).toEqual({
+      path: file,
+    })
+    expect(readFileSync(file, 'utf8')).toBe('a,b')
+    expect(dialogs.asked[0]).toMatchObject({ defaultPath: 'lens.csv', filters })
+  })
+
+  it('write, read and open nothing when the person cancels', async () => {
+    const dialogs = answering([])
+    const bytes = new Uint8Array(1)
+    expect(await saveFile(dialogs, window, { suggestedName: 'x', bytes, filters: [] })).toBeNull()
+    expect(await openFile(dialogs, window, { filters: [], maxBytes: 10 })).toBeNull()
+    expect(await chooseModel(dialogs, window, 'folder')).toBeNull()
+    expect(readdirSync(folder)).toEqual([])
+  })
+
+  it('open a file by its name alone, with its bytes', async () => {
+    const file = path.join(folder, 'preset.json')
+    writeFileSync(file, '{}')
+    const opened = await openFile(answering([file]), window, { filters: [], maxBytes: 2 })
+    expect(opened?.name).toBe('preset.json')
+    expect(new TextDecoder().decode(opened?.bytes)).toBe('{}')
+  })
+
+  it('refuse a file that is too large, before reading it', async () => {
+    const file = path.join(folder, 'large')
+    writeFileSync(file, 'abc')
+    await expect(readAtMost(file, 2)).rejects.toMatchObject({ code: 'input.invalid', file })
+  })
+
+  it('refuse what is not an ordinary file', async () => {
+    await expect(readAtMost(folder, 2)).rejects.toMatchObject({ code: 'file.unreadable' })
+    await expect(readAtMost(os.devNull, 2)).rejects.toMatchObject({ code: 'file.unreadable' })
+    await expect(readAtMost(path.join(folder, 'none'), 2)).rejects.toMatchObject({ code: 'file.missing' })
+  })
+
+  it('hand back the chosen model', async () => {
+    expect(await chooseModel(answering(['/models/m.gguf']), window, 'file')).toBe('/models/m.gguf')
+  })
+})
