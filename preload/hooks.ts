@@ -79,7 +79,8 @@ export const siteMeaning: Record<BlockSite | OuterSite, string> = {
   'ln2.hook_normalized': 'Residual stream after the norm before the MLP.',
   'mlp.hook_router_logits': 'Scores of the router of a mixture of experts, one for each expert.',
   'mlp.hook_expert_weights': 'How much each expert counts: zero for those that are not chosen.',
-  'mlp.hook_expert_outputs': 'What each expert contributes, its weight included; together they are the MLP’s output.',
+  'mlp.hook_expert_outputs':
+    'What each expert contributes, its weight included; together they are the MLP’s output.',
   'mlp.hook_pre': 'Neurons before the activation function (the gate, where the MLP is gated).',
   'mlp.hook_pre_linear': 'The linear branch of a gated MLP.',
   'mlp.hook_post': 'Neurons after the activation function (times the linear branch, where gated).',

@@ -1,9 +1,9 @@
-/** Opens a checkpoint on the CPU and computes what a reference case holds, without the engine around it. */
+/** Opens a checkpoint, on the CPU unless asked otherwise, and computes what a reference case holds, without the engine around it. */
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { VerifySubject } from '../../main/cli/verify/check'
+import type { VerifySubject } from '../../main/analysis/parity/check'
 import { readSpec } from '../../main/models/architectures/registry'
 import { openCheckpoint } from '../../main/models/formats/checkpoint'
 import type { Checkpoint } from '../../main/models/formats/checkpoint'
@@ -11,9 +11,12 @@ import type { TransformerSpec } from '../../main/models/spec'
 import { generate } from '../../main/runtime/generate'
 import { loadModel } from '../../main/runtime/load'
 import { executeRun } from '../../main/runtime/request'
+import type { ProviderChoice } from '../../preload/run'
+import type { BlockStack } from '../../main/runtime/stack'
 
 export interface ReferenceModel extends VerifySubject {
   readonly spec: TransformerSpec
+  readonly stack: BlockStack
   close(): Promise<void>
 }
 
@@ -21,6 +24,7 @@ export interface ReferenceModel extends VerifySubject {
 export async function openReferenceModel(
   location: string,
   specOf: (checkpoint: Checkpoint) => Promise<TransformerSpec> = readSpec,
+  provider: ProviderChoice = 'cpu',
 ): Promise<ReferenceModel> {
   const cacheDir = mkdtempSync(path.join(tmpdir(), 'patchbay-reference-'))
   const fingerprint = createHash('sha256').update(location).digest('hex')
@@ -31,12 +35,13 @@ export async function openReferenceModel(
       checkpoint,
       spec,
       fingerprint,
-      provider: 'cpu',
+      provider,
       precision: 'float32',
       cacheDir,
     })
     return {
       spec,
+      stack,
       fingerprint,
       run: (input) => executeRun(stack, input),
       generate: (input) => generate(stack, input),
