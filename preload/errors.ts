@@ -31,6 +31,11 @@ export const errorCodes = [
   'run.cancelled',
   'run.timeout',
   'memory.exhausted',
+  'hub.offline', // a network call in offline mode
+  'hub.unreachable', // no connection, or it broke; may pass by itself
+  'hub.refused', // private or gated, or the token is wrong
+  'hub.missing', // no such repository, revision or file
+  'hub.untrusted', // what the hub sent can not be right
   'engine.stopped', // the engine process ended while the call was pending
   'engine.unresponsive',
   'internal', // a defect of ours
