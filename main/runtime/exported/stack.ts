@@ -1,0 +1,120 @@
+/** An exported graph as something that requests can be run on, with the same interface as a stack of compiled blocks. */
+import { PatchbayError } from '../../../preload/errors'
+import type { Provider } from '../../../preload/run'
+import type { Tensor } from '../../../preload/tensor'
+import { throwIfCancelled } from '../cancelled'
+import type { ForwardRequest, ForwardResult } from '../forward'
+import type { KeyValueCache } from '../kv'
+import { layoutOf, type Layout } from '../layout'
+import type { Hook, Runnable, RunnableRequest } from '../runnable'
+import { ExportedGraphs } from './compiled'
+import { ExportedRun } from './forward'
+import type { ExportedPlan } from './plan'
+
+export interface ExportedStackOptions {
+  readonly plan: ExportedPlan
+  readonly provider: Provider
+  /** Folder that the weights lie in. */
+  readonly folder: string
+  /** Positions that a run may have. */
+  readonly contextLength: number
+}
+
+export class ExportedStack implements Runnable {
+  readonly provider: Provider
+  readonly plan: ExportedPlan
+  readonly contextLength: number
+  readonly dModel: number
+  readonly vocab: number
+  readonly #graphs: ExportedGraphs
+  #queue: Promise<unknown> = Promise.resolve()
+
+  constructor(options: ExportedStackOptions) {
+    this.plan = options.plan
+    this.provider = options.provider
+    this.contextLength = options.contextLength
+    this.dModel = options.plan.decoder?.dModel ?? 0
+    this.vocab = options.plan.recognition.vocab
+    this.#graphs = new ExportedGraphs(options)
+  }
+
+  /** Compiles the plain parts, so that the first run does not wait for them. */
+  async compile(signal?: AbortSignal, onProgress?: (done: number, total: number) => void): Promise<void> {
+    const { parts } = this.plan
+    for (const index of parts.keys()) {
+      throwIfCancelled(signal)
+      await (await this.#graphs.part(index, { captures: new Set(), ports: new Map() })).done()
+      onProgress?.(index + 1, parts.length)
+    }
+  }
+
+  hook(name: string): Hook {
+    return this.plan.hook(name)
+  }
+
+  layoutOf({ start, cache }: Pick<ForwardRequest, 'start' | 'cache'>): Layout {
+    return start.kind === 'tokens'
+      ? layoutOf(
+          start.rows.map((row) => row.length),
+          cache,
+        )
+      : layoutOf(start.lengths, cache, start.residual.shape[1])
+  }
+
+  forward(request: RunnableRequest): Promise<ForwardResult> {
+    const run = this.#queue.then(() =>
+      new ExportedRun(this.plan, this.#graphs, this.layoutOf(request), request, this.contextLength).run(),
+    )
+    this.#queue = run.catch(() => undefined)
+    return run
+  }
+
+  /** The rows stand for the positions of one sequence: what is behind the residual stream knows no others. */
+  async unembed(rows: Tensor, signal?: AbortSignal): Promise<Tensor> {
+    const [count, width] = rows.shape
+    const { decoder, whole } = this.plan
+    if (decoder === null || whole !== null)
+      throw new PatchbayError(
+        'hook.unavailable',
+        `This graph can not be entered behind its blocks: ${whole}.`,
+        {
+          next: 'Look at the logits that it computes itself.',
+        },
+      )
+    const data = new Float32Array(count * this.vocab)
+    for (let start = 0; start < count; start += this.contextLength) {
+      throwIfCancelled(signal)
+      const length = Math.min(this.contextLength, count - start)
+      const residual = {
+        shape: [1, length, width],
+        data: rows.data.slice(start * width, (start + length) * width),
+      }
+      const layer = decoder.layers
+      const result = await this.forward({
+        start: { kind: 'residual', layer, residual, lengths: [length] },
+        logits: 'all',
+        signal,
+      })
+      data.set(result.logits?.data ?? [], start * this.vocab)
+    }
+    return { shape: [count, this.vocab], data }
+  }
+
+  continues(cache: KeyValueCache): boolean {
+    const { decoder, recognition } = this.plan
+    if (decoder?.past == null || cache.layers.length < decoder.layers) return false
+    if (recognition.roles.positions !== null) return true
+    // Without positions to feed, the graph counts columns: rows must then be equally long and without gaps.
+    return recognition.roles.mask !== null && cache.lengths().every((length) => length === cache.columns)
+  }
+
+  /** Sessions that are compiled now. */
+  get sessions(): number {
+    return this.#graphs.count
+  }
+
+  async release(): Promise<void> {
+    await this.#queue
+    await this.#graphs.release()
+  }
+}

@@ -1,0 +1,44 @@
+/** What a request can be run on: a stack of blocks that Patchbay compiled, or a graph that somebody else exported. */
+import type { Tensor } from '../../preload/tensor'
+import type { ForwardRequest, ForwardResult } from './forward'
+import type { KeyValueCache } from './kv'
+import type { Layout } from './layout'
+
+/** A place that can be captured and changed, in one model. */
+export interface Hook {
+  /** Canonical. */
+  readonly name: string
+  /** Axes, outermost first; batch and positions by their names in the contract, others by any. */
+  readonly dims: readonly string[]
+  /** Their sizes; null where the run decides. */
+  readonly sizes: readonly (number | null)[]
+  /** On the residual stream, where directions may be removed or clamped. */
+  readonly residual: boolean
+  /** Holds one value for all rows of the batch. */
+  readonly shared: boolean
+}
+
+/** A run, with hook points by their canonical names. */
+export interface RunnableRequest extends Omit<ForwardRequest, 'captures'> {
+  readonly captures?: readonly string[]
+}
+
+export interface Runnable {
+  readonly dModel: number
+  readonly vocab: number
+  readonly contextLength: number
+  /** @throws PatchbayError `hook.unknown` with the nearest names, `hook.unavailable` */
+  hook(name: string): Hook
+  /** Columns and positions that a request computes; its interventions are laid out for it. */
+  layoutOf(request: Pick<ForwardRequest, 'start' | 'cache'>): Layout
+  /** Runs are taken one after the other. */
+  forward(request: RunnableRequest): Promise<ForwardResult>
+  /** Logits [n, d_vocab] of residual-stream rows [n, d_model] as they are before the final norm. */
+  unembed(rows: Tensor, signal?: AbortSignal): Promise<Tensor>
+  /**
+   * Whether a run may go on from these keys and values with one more token a row. Where it may not, the whole sequences
+   * are computed again, as if they had been given as prompts.
+   */
+  continues(cache: KeyValueCache): boolean
+  release(): Promise<void>
+}
