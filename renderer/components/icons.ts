@@ -1,0 +1,32 @@
+/** Paths of the icons; each is a list of strokes on a 20 × 20 grid. */
+export const icons = {
+  prompt: ['M3 5h14', 'M3 10h9', 'M3 15h6', 'M15 12v5'],
+  layers: ['M10 3l7 3.5-7 3.5-7-3.5z', 'M3 10.2l7 3.5 7-3.5', 'M3 13.8l7 3.5 7-3.5'],
+  compare: ['M3 4h5v12H3z', 'M12 4h5v12h-5z', 'M8 8h4', 'M8 12h4'],
+  steer: ['M4 5h12', 'M4 10h12', 'M4 15h12', 'M7 3.5v3', 'M13 8.5v3', 'M9 13.5v3'],
+  chevron: ['M5.5 8l4.5 4.5L14.5 8'],
+  close: ['M5 5l10 10', 'M15 5L5 15'],
+  check: ['M4 10.5l4 4 8-9'],
+  pin: ['M7 3h6', 'M8 3v6l-2.5 3h9L12 9V3', 'M10 12v5'],
+  copy: ['M7 7h9v10H7z', 'M13 7V3H4v10h3'],
+  download: ['M10 3v10', 'M6 9.5l4 4 4-4', 'M3.5 17h13'],
+  retry: ['M16 10a6 6 0 1 1-2-4.5', 'M16.5 3v3.5H13'],
+  plus: ['M10 4v12', 'M4 10h12'],
+  trash: ['M4 6h12', 'M8 6V4h4v2', 'M6 6l.8 11h6.4L14 6'],
+  inspector: ['M3 4h14v12H3z', 'M12.5 4v12'],
+  warning: ['M10 3.5l7.5 13h-15z', 'M10 8v4', 'M10 14.2v.2'],
+  error: ['M10 3a7 7 0 1 0 0 14a7 7 0 1 0 0-14', 'M10 6.5v4.5', 'M10 13.5v.2'],
+  done: ['M10 3a7 7 0 1 0 0 14a7 7 0 1 0 0-14', 'M6.8 10.2l2.3 2.3 4.2-4.8'],
+  info: ['M10 3a7 7 0 1 0 0 14a7 7 0 1 0 0-14', 'M10 9v4.5', 'M10 6.4v.2'],
+  file: ['M5 3h6l4 4v10H5z', 'M11 3v4h4'],
+  folder: ['M3 5h5l2 2h7v9H3z'],
+  chip: ['M6 6h8v8H6z', 'M8 3v3M12 3v3M8 14v3M12 14v3M3 8h3M3 12h3M14 8h3M14 12h3'],
+  sun: [
+    'M10 6.5a3.5 3.5 0 1 0 0 7a3.5 3.5 0 1 0 0-7',
+    'M10 2v2M10 16v2M2 10h2M16 10h2M4.5 4.5l1.3 1.3M14.2 14.2l1.3 1.3M4.5 15.5l1.3-1.3M14.2 5.8l1.3-1.3',
+  ],
+  moon: ['M16 12.5A7 7 0 0 1 7.5 4a6.5 6.5 0 1 0 8.5 8.5z'],
+  keys: ['M2.5 5.5h15v9h-15z', 'M5.5 8.5h.2M8.5 8.5h.2M11.5 8.5h.2M14.5 8.5h.2M7 11.8h6'],
+  more: ['M4.5 10h.2', 'M10 10h.2', 'M15.5 10h.2'],
+} as const satisfies Record<string, readonly string[]>
+export type IconName = keyof typeof icons

@@ -1,0 +1,29 @@
+/** The export menu of a chart: PNG, SVG and CSV of what it shows. */
+import { csvFile, pngFile, svgFile } from '../charts/export'
+import type { ChartSource } from '../charts/export'
+import type { ExportAction } from '../stores/inspector'
+import { saveFile } from './save'
+
+/** What every chart component exposes; see charts/export.ts. */
+export interface ExportableChart {
+  readonly source: ChartSource | null
+}
+
+/**
+ * @param source asked for at the click; a chart that is not there (yet) exports nothing
+ * @param name of the file, without extension
+ */
+export function chartExports(
+  source: () => ChartSource | null | undefined,
+  name: () => string,
+): ExportAction[] {
+  const act = (make: (source: ChartSource, name: string) => Parameters<typeof saveFile>[0]) => async () => {
+    const present = source()
+    if (present) await saveFile(make(present, name()))
+  }
+  return [
+    { id: 'png', label: 'PNG picture', run: act(pngFile) },
+    { id: 'svg', label: 'SVG drawing', run: act(svgFile) },
+    { id: 'csv', label: 'CSV table', run: act((source, name) => csvFile(source.table(), name)) },
+  ]
+}
