@@ -12,6 +12,15 @@ import {
   providerReport,
   weightStatistics,
 } from './model'
+import {
+  cachedModels,
+  downloadedModel,
+  downloadPlan,
+  downloadProgress,
+  hubModel,
+  hubRequest,
+  hubSearch,
+} from './hub'
 import { contrastPair, preset } from './preset'
 import { encodedPrompt, promptSpec, tokenInfo } from './prompt'
 import {
@@ -98,6 +107,12 @@ export const calls = {
     output: weightStatistics,
     progress: none,
   },
+
+  /** Models on a Hugging Face–compatible hub, and in the cache that its Python client shares. */
+  'hub.search': { input: hubSearch, output: z.array(hubModel), progress: none },
+  'hub.plan': { input: hubRequest, output: downloadPlan, progress: none },
+  'hub.download': { input: downloadPlan, output: downloadedModel, progress: downloadProgress },
+  'hub.cached': { input: nothing, output: cachedModels, progress: none },
 
   'prompt.encode': {
     input: z.object({ model: modelHandle, prompt: promptSpec }),

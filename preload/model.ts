@@ -1,5 +1,6 @@
 /** Models as the window sees them: where they come from, what they are made of, what computes them. */
 import { z } from 'zod'
+import { combinationCertificate } from './certificate'
 import { precisions, providerChoices, providers } from './run'
 import { floatArray, intArray } from './tensor'
 
@@ -95,6 +96,8 @@ export const libraryEntry = z.object({
   lastOpened: z.string(),
   /** False where the file is gone; the entry stays until it is forgotten. */
   present: z.boolean(),
+  /** What is known of its numbers on each provider and in each precision; none where they were never checked. */
+  certificates: z.array(combinationCertificate).optional(),
 })
 export type LibraryEntry = z.infer<typeof libraryEntry>
 

@@ -79,6 +79,16 @@ export const runInput = z.object({
 })
 export type RunInput = z.infer<typeof runInput>
 
+/** A parity certificate (see certificate.ts) in one line. */
+export const certificateSummary = z.object({
+  source: z.enum(['reference', 'self-check']),
+  passed: z.boolean(),
+  /** Worst relative error of all groups; null where something could not be compared at all. */
+  worst: z.number().nonnegative().nullable(),
+  date: z.string(),
+})
+export type CertificateSummary = z.infer<typeof certificateSummary>
+
 /** What numbers were computed on and how; goes with every result and export. */
 export const provenance = z.object({
   fingerprint: z.string(),
@@ -88,6 +98,8 @@ export const provenance = z.object({
   /** sha256 of the canonical request with its tensors' hashes. */
   requestHash: z.string(),
   patchbay: z.string(),
+  /** What is known of the numbers of this model on this provider and precision; null where they were never checked. */
+  certificate: certificateSummary.nullable().optional(),
 })
 export type Provenance = z.infer<typeof provenance>
 

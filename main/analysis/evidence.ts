@@ -5,7 +5,10 @@ import { requestHash } from '../cache/key'
 import type { AnalysisModel } from './subject'
 
 /** What a run or generation of this model was computed on. */
-export function provenanceOf({ facts }: AnalysisModel, input: RunInput | GenerateInput): Provenance {
+export function provenanceOf(
+  { facts, certificate }: AnalysisModel,
+  input: RunInput | GenerateInput,
+): Provenance {
   return {
     fingerprint: facts.fingerprint,
     modelName: facts.name,
@@ -13,6 +16,7 @@ export function provenanceOf({ facts }: AnalysisModel, input: RunInput | Generat
     provider: facts.provider,
     requestHash: requestHash(input),
     patchbay: facts.patchbay,
+    certificate: certificate ?? null,
   }
 }
 

@@ -1,5 +1,6 @@
 /** An activation as a file for other tools: npy and safetensors with exact values, CSV for spreadsheets. */
 import type { exportFormats } from '../../preload/api'
+import { certificateText } from '../../preload/certificate'
 import { hookDims, hookName } from '../../preload/hooks'
 import { sizeOf, type Tensor } from '../../preload/tensor'
 import type { Evidence } from '../../preload/views'
@@ -84,6 +85,8 @@ function metadataOf({ hook, dims, tokens, texts, evidence }: Exported): Record<s
     request: JSON.stringify(request),
     request_hash: provenance.requestHash,
     patchbay: provenance.patchbay,
+    certificate: JSON.stringify(provenance.certificate ?? null),
+    parity: certificateText(provenance.certificate),
   }
 }
 
@@ -95,10 +98,11 @@ function csvOf({ hook, dims, activation, texts, evidence }: Exported): string {
   const columnDims = dims.slice(rowDims.length)
   const columnShape = shape.slice(rowDims.length)
   const columns = sizeOf(columnShape)
-  const { modelName, fingerprint, precision, provider, requestHash, patchbay } = evidence.provenance
+  const { modelName, fingerprint, precision, provider, requestHash, patchbay, certificate } =
+    evidence.provenance
   const lines = [
     textCell(
-      `# ${hook} of ${modelName} (${fingerprint}), ${precision} on ${provider}, request ${requestHash}, Patchbay ${patchbay}`,
+      `# ${hook} of ${modelName} (${fingerprint}), ${precision} on ${provider} (${certificateText(certificate)}), request ${requestHash}, Patchbay ${patchbay}`,
     ),
     [
       ...rowDims,

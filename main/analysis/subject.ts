@@ -4,6 +4,7 @@
  */
 import type { TokenInfo } from '../../preload/prompt'
 import type {
+  CertificateSummary,
   FinishReason,
   GenerateInput,
   GenerateStep,
@@ -54,6 +55,8 @@ export interface GenerateResult {
 
 export interface AnalysisModel {
   readonly facts: ModelFacts
+  /** What is known of this model's numbers on this provider and precision; null (or none) where they were never checked. */
+  readonly certificate?: CertificateSummary | null
   run(input: RunInput, options?: RunOptions): Promise<RunResult>
   generate(input: GenerateInput, options?: GenerateOptions): Promise<GenerateResult>
   /** Final norm and unembedding of residual-stream rows [n, d_model], reduced where it is computed. */

@@ -1,0 +1,56 @@
+/** Which verification cases a path stands for. */
+import { readdir } from 'node:fs/promises'
+import path from 'node:path'
+import { asPatchbayError, PatchbayError } from '../../../preload/errors'
+import { expectationOf, isFile } from './gguf-case'
+
+const CASE_FILE = 'reference.json'
+const WEIGHTS = /\.(safetensors|gguf)$/
+
+/** A folder with `reference.json`, or a GGUF file and what it must reproduce (null where that is not there). */
+export type FoundCase =
+  | { readonly kind: 'folder'; readonly name: string; readonly folder: string }
+  | {
+      readonly kind: 'gguf'
+      readonly name: string
+      readonly file: string
+      readonly expectation: string | null
+    }
+
+/**
+ * A case folder or GGUF file itself, or those in a folder, by name.
+ * @throws PatchbayError `file.missing` where the path is not there or holds no case
+ */
+export async function findCases(place: string): Promise<FoundCase[]> {
+  if (place.endsWith('.gguf')) return [await ggufCase(place)]
+  const names = await readdir(place).catch((error: unknown) => {
+    throw asPatchbayError(error)
+  })
+  if (names.includes(CASE_FILE)) return [folderCase(place)]
+  const found: FoundCase[] = []
+  for (const name of names.sort()) {
+    const inside = path.join(place, name)
+    if (await isFile(path.join(inside, CASE_FILE))) found.push(folderCase(inside))
+    else if (name.endsWith('.gguf')) found.push(await ggufCase(inside))
+  }
+  if (found.some((one) => one.kind === 'folder' || one.expectation !== null)) return found
+  throw new PatchbayError('file.missing', `There is no ${CASE_FILE} in ${place}, nor in the folders in it.`, {
+    next: 'Give a case folder, or a folder of case folders or of GGUF files with what they must reproduce.',
+    file: place,
+  })
+}
+
+const folderCase = (folder: string): FoundCase => ({ kind: 'folder', name: path.basename(folder), folder })
+
+const ggufCase = async (file: string): Promise<FoundCase> => ({
+  kind: 'gguf',
+  name: path.basename(file),
+  file,
+  expectation: await expectationOf(file),
+})
+
+/** Whether the case brings its own model. */
+export async function hasWeights(folder: string): Promise<boolean> {
+  const names = await readdir(folder)
+  return names.some((name) => WEIGHTS.test(name) && name !== 'reference.safetensors')
+}

@@ -1,0 +1,23 @@
+/** How far numbers may be off, by what they are compared with and what computed them. */
+import type { Provider } from '../../../preload/run'
+
+/** Greatest relative errors on the CPU in float32. */
+export const tolerances = {
+  /** Against float64, as for the reference cases: TransformerLens' norm for good. */
+  case: 5e-5,
+  /** A real model, 30 layers deep, against float64; TransformerLens calls more than that a bug. */
+  model: 1e-4,
+  /** Logits of tiny models from weights of which every bit is known. */
+  gguf: 1e-5,
+  /** Dequantisation has one right answer, up to the order of two multiplications. */
+  tensors: 1e-6,
+  /** The same numbers on two ways through the same code. */
+  selfCheck: 5e-5,
+} as const
+
+/** Accelerators sum in other orders and with other transcendental functions. */
+const ACCELERATOR = 1e-3
+
+/** The tolerance on a provider where it is `usual` on the CPU. */
+export const toleranceOn = (provider: Provider, usual: number): number =>
+  provider === 'cpu' ? usual : Math.max(usual, ACCELERATOR)

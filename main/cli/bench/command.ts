@@ -1,0 +1,85 @@
+/** `patchbay bench`: what this machine does with a model, task by task, each beside its floor measured in the same run. */
+import { InvalidArgumentError, Option, type Command } from 'commander'
+import { PatchbayError } from '../../../preload/errors'
+import { WholeModel } from '../../runtime'
+import { withModelOptions } from '../commands/model-option'
+import { withModel, type ModelOptions } from '../session'
+import { startFloor, startOurs } from './startup-child'
+import { startup } from './startup'
+import { tasks, type BenchContext, type TaskResult } from './tasks'
+
+interface BenchOptions extends ModelOptions {
+  tasks: string[]
+  runs: number
+  json?: boolean
+  childTokens?: string
+  childGraph?: string
+  childWeights?: string
+  childFeeds?: string
+}
+
+const taskNames = ['startup', ...Object.keys(tasks)]
+
+export function addBench(program: Command): void {
+  withModelOptions(program.command('bench'))
+    .description('Time start-up, forward, capture and generation, each beside its floor.')
+    .addOption(new Option('--tasks <names...>', 'which tasks').choices(taskNames).default(taskNames))
+    .option('--runs <n>', 'timed runs of each', runCount, 9)
+    .option('--json', 'one JSON line a task')
+    .addOption(new Option('--child-tokens <ids>').hideHelp())
+    .addOption(new Option('--child-graph <file>').hideHelp())
+    .addOption(new Option('--child-weights <folder>').hideHelp())
+    .addOption(new Option('--child-feeds <file>').hideHelp())
+    .action(async (options: BenchOptions) => {
+      const { childTokens, childGraph, childWeights, childFeeds } = options
+      if (childTokens !== undefined) return startOurs(options, childTokens.split(',').map(Number))
+      if (childGraph !== undefined && childWeights !== undefined && childFeeds !== undefined)
+        return startFloor(childGraph, childWeights, childFeeds)
+      await bench(options)
+    })
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  await withModel(options, async (engine, { handle }, signal) => {
+    const model = await engine.models.get(handle)
+    const { stack, weights, lowering, provider } = model.loaded
+    const floor = await WholeModel.create(stack.spec, weights, provider, lowering)
+    const context: BenchContext = { model, floor, runs: options.runs }
+    try {
+      for (const name of options.tasks) {
+        signal.throwIfAborted()
+        const result = await runTask(name, context, options)
+        const memory = Math.round(process.memoryUsage.rss() / 2 ** 20)
+        const line = { ...result, detail: { ...result.detail, rss_mb: memory } }
+        console.log(options.json === true ? JSON.stringify(line) : text(line))
+      }
+    } finally {
+      await floor.release()
+    }
+  })
+}
+
+function runTask(name: string, context: BenchContext, options: BenchOptions): Promise<TaskResult> {
+  if (name === 'startup') {
+    const restart = { script: process.argv[1], modelName: options.model, provider: options.provider }
+    return startup({ ...context, runs: Math.min(5, context.runs) }, restart)
+  }
+  if (name in tasks) return tasks[name as keyof typeof tasks](context)
+  throw new PatchbayError('input.invalid', `There is no task ${name}.`, {
+    next: `Choose from ${taskNames.join(', ')}.`,
+  })
+}
+
+function text({ task, median_s, min_s, runs, detail }: TaskResult): string {
+  const figures = Object.entries(detail).map(([name, value]) => {
+    const shown = typeof value === 'number' && !Number.isInteger(value) ? value.toFixed(3) : String(value)
+    return `${name} ${shown}`
+  })
+  return `${task.padEnd(9)} ${median_s.toFixed(4)} s median, ${min_s.toFixed(4)} s best of ${runs}  (${figures.join(', ')})`
+}
+
+function runCount(value: string): number {
+  const count = Number(value)
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('Give a whole number above 0.')
+  return count
+}

@@ -1,0 +1,156 @@
+/** `patchbay run`: one forward pass, said as flags or as a RunRequest copied from a view. */
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { PatchbayError } from '../../../preload/errors'
+import { runRequest, type RunRequestInput } from '../../../preload/run'
+import type { Tensor } from '../../../preload/tensor'
+import { decodeSafetensors, float32Of } from '../../models/formats/safetensors'
+import { invalidInput } from '../../engine/dispatch'
+import type { Engine } from '../../engine/engine'
+import { forTerminal, writeTensors } from '../output'
+import { progressLine } from '../progress'
+import { withModel, type ModelOptions } from '../session'
+import { withModelOptions } from './model-option'
+
+interface RunOptions extends ModelOptions {
+  prompt?: string
+  request?: string
+  tensors?: string
+  capture: string[]
+  logits: 'none' | 'last' | 'all'
+  out?: string
+  json?: boolean
+  top: string
+}
+
+export function addRun(program: Command): void {
+  withModelOptions(program.command('run'))
+    .description('Run a prompt once; capture activations, print the next tokens.')
+    .option('-p, --prompt <text>', 'the prompt (or give --request)')
+    .option('--request <json or file>', 'a RunRequest, as the views copy it')
+    .option('--tensors <file>', 'a .safetensors file with the tensors that the request names')
+    .option('-c, --capture <hook>', 'a hook point to capture; may be repeated', collect, [])
+    .option('--logits <which>', 'none, last or all positions', 'last')
+    .option('-o, --out <file>', 'write captures and logits to this .safetensors file')
+    .option('--top <n>', 'how many next tokens to print', '10')
+    .option('--json', 'print one JSON object')
+    .action(async (options: RunOptions) => {
+      await withModel(options, async (engine, model, signal) => {
+        const request = await buildRequest(options, engine, model.handle, model.fingerprint)
+        const tensors = options.tensors === undefined ? {} : await readTensors(options.tensors)
+        const line = progressLine()
+        const result = await engine.call(
+          'run.execute',
+          { request, tensors, model: model.handle },
+          { signal, onProgress: ({ done, total }) => line.show(`block ${done} of ${total}`, done / total) },
+        )
+        line.clear()
+        if (options.out !== undefined) {
+          const named = Object.entries(result.captures)
+          if (result.logits !== null) named.push(['logits', result.logits])
+          if (result.residual !== null) named.push(['residual', result.residual])
+          await writeTensors(
+            options.out,
+            named.map(([name, tensor]) => ({ name, ...tensor })),
+            { provenance: JSON.stringify(result.provenance), request: JSON.stringify(request) },
+          )
+        }
+        const next =
+          result.logits === null
+            ? []
+            : await topTokens(engine, model.handle, result.logits, Number(options.top))
+        const shapes = Object.entries(result.captures).map(([hook, { shape }]) => ({ hook, shape }))
+        if (options.json === true) {
+          console.log(
+            JSON.stringify({
+              provenance: result.provenance,
+              captures: shapes,
+              next,
+              out: options.out ?? null,
+            }),
+          )
+          return
+        }
+        for (const { hook, shape } of shapes) console.log(`${hook}  [${shape.join(', ')}]`)
+        next.forEach((row, index) => {
+          if (next.length > 1) console.log(`row ${index}`)
+          for (const { text, probability, logit } of row)
+            console.log(
+              `  ${probability.toFixed(4)}  ${logit.toFixed(3).padStart(8)}  ${forTerminal(JSON.stringify(text))}`,
+            )
+        })
+        if (options.out !== undefined) console.log(`written to ${options.out}`)
+      })
+    })
+}
+
+const collect = (value: string, before: string[]): string[] => [...before, value]
+
+async function buildRequest(
+  options: RunOptions,
+  engine: Engine,
+  model: string,
+  fingerprint: string,
+): Promise<RunRequestInput> {
+  if (options.request !== undefined) return parseRequest(options.request)
+  if (options.prompt === undefined)
+    throw new PatchbayError('prompt.empty', 'There is no prompt.', {
+      next: 'Give --prompt TEXT or --request JSON.',
+    })
+  const encoded = await engine.call('prompt.encode', {
+    model,
+    prompt: { kind: 'text', text: options.prompt },
+  })
+  return {
+    model: fingerprint,
+    rows: [encoded.tokens.map(({ id }) => id)],
+    captures: options.capture,
+    logits: options.logits,
+  }
+}
+
+async function parseRequest(given: string): Promise<RunRequestInput> {
+  const text = given.trimStart().startsWith('{') ? given : await readFile(given, 'utf8')
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (cause) {
+    throw new PatchbayError('input.invalid', 'The request is not JSON.', {
+      next: 'Copy it again from the view.',
+      cause,
+    })
+  }
+  const parsed = runRequest.safeParse(value)
+  if (!parsed.success) throw invalidInput('The request', parsed.error)
+  return parsed.data
+}
+
+async function readTensors(file: string): Promise<Record<string, Tensor>> {
+  const { tensors } = decodeSafetensors(await readFile(file), file)
+  return Object.fromEntries(
+    [...tensors].map(([name, tensor]) => [name, { shape: tensor.shape, data: float32Of(tensor) }]),
+  )
+}
+
+async function topTokens(engine: Engine, model: string, logits: Tensor, count: number) {
+  const [rows, positions, vocabulary] = logits.shape
+  const result = []
+  for (let row = 0; row < rows; row++) {
+    const start = (row * positions + positions - 1) * vocabulary
+    const values = logits.data.subarray(start, start + vocabulary)
+    const order = Array.from(values.keys()).sort((a, b) => values[b] - values[a])
+    const top = values[order[0]]
+    let sum = 0
+    for (const value of values) sum += Math.exp(value - top)
+    const ids = order.slice(0, count)
+    const tokens = await engine.call('tokens.describe', { model, ids })
+    result.push(
+      tokens.map((token) => ({
+        ...token,
+        logit: values[token.id],
+        probability: Math.exp(values[token.id] - top) / sum,
+      })),
+    )
+  }
+  return result
+}

@@ -1,0 +1,33 @@
+/** `patchbay …`: the engine's calls from a terminal. One file a command under commands/. */
+import { Command, CommanderError } from 'commander'
+import { version } from '../../package.json'
+import { asPatchbayError } from '../../preload/errors'
+import { addBench } from './bench/command'
+import { addGenerate } from './commands/generate'
+import { addHub } from './commands/hub'
+import { addModels } from './commands/models'
+import { addRun } from './commands/run'
+import { addScreenshot } from './commands/screenshot'
+import { printError } from './output'
+import { addVerify } from './verify/command'
+
+async function main(): Promise<void> {
+  const program = new Command('patchbay')
+    .description('A workbench for looking inside language models and steering them.')
+    .version(version)
+    .exitOverride()
+    .showHelpAfterError()
+  for (const add of [addRun, addGenerate, addVerify, addBench, addModels, addHub, addScreenshot]) add(program)
+  try {
+    await program.parseAsync()
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      process.exitCode = thrown.exitCode
+      return
+    }
+    printError(asPatchbayError(thrown))
+    process.exitCode = 1
+  }
+}
+
+await main()

@@ -1,0 +1,115 @@
+/**
+ * The engine: open models, the library, presets and recent results, behind the calls of the contract. One object a process;
+ * the app runs it in a utility process, the command line and the tests in their own.
+ */
+import os from 'node:os'
+import path from 'node:path'
+import { env } from 'onnxruntime-node'
+import { version } from '../../package.json'
+import type { CallInput, CallName, CallOutput, EngineStatus } from '../../preload/api'
+import type { ModelSource } from '../../preload/model'
+import { CaptureMemory } from '../cache/memory'
+import { openHub, type Hub } from '../models/hub'
+import { Library } from '../models/library'
+import { providerReports } from '../runtime'
+import { PresetStore } from '../steering/preset-store'
+import { callHandler, Connection, type CallOptions, type EnginePort } from './dispatch'
+import type { Handlers } from './handler'
+import { createHandlers } from './handlers'
+import { OpenModels } from './open-models'
+
+export interface EngineOptions {
+  /** Presets, library: kept. */
+  dataDir: string
+  /** Decoded weights, digests: may be deleted at any time. */
+  cacheDir: string
+  /** The app's own files: the embedded model and the bundled presets. */
+  assetsDir: string
+}
+
+/** Memory for recent captures, in bytes: enough for the views of a few prompts, small beside any model. */
+const CAPTURE_MEMORY = 256 * 2 ** 20
+const STATUS_EVERY_MS = 2000
+
+export class Engine {
+  readonly library: Library
+  readonly hub: Hub = openHub()
+  readonly presets: PresetStore
+  readonly models: OpenModels
+  private readonly handlers: Handlers
+  private readonly connections = new Set<Connection>()
+  private ticker: NodeJS.Timeout | null = null
+
+  constructor(options: EngineOptions) {
+    this.library = new Library(path.join(options.dataDir, 'library.json'))
+    this.presets = new PresetStore({
+      own: path.join(options.dataDir, 'presets'),
+      bundled: path.join(options.assetsDir, 'presets'),
+    })
+    this.models = new OpenModels({
+      assetsDir: options.assetsDir,
+      cacheDir: options.cacheDir,
+      captures: new CaptureMemory(CAPTURE_MEMORY),
+      library: this.library,
+    })
+    this.handlers = createHandlers(this)
+  }
+
+  /** Runs one call of the contract in this process. Errors are PatchbayErrors. */
+  call<N extends CallName>(name: N, input: CallInput<N>, options?: CallOptions<N>): Promise<CallOutput<N>> {
+    return callHandler(this.handlers, name, input, options)
+  }
+
+  /** Serves a client over a port until the port closes. */
+  connect(port: EnginePort): void {
+    const connection = new Connection(this.handlers, port)
+    this.connections.add(connection)
+    port.onClose(() => {
+      this.connections.delete(connection)
+      if (this.connections.size === 0) this.stopTicker()
+    })
+    connection.sendStatus(this.status())
+    this.ticker ??= setInterval(() => this.broadcastStatus(), STATUS_EVERY_MS)
+  }
+
+  /** Opens again what was open before the process was restarted; a model that fails is simply not open. */
+  reopen(sources: readonly ModelSource[]): void {
+    for (const source of sources) this.models.reopen(source)
+  }
+
+  onOpenModels(listener: (sources: ModelSource[]) => void): void {
+    this.models.onChange(() => {
+      listener(this.models.sources())
+      this.broadcastStatus()
+    })
+  }
+
+  status(): EngineStatus {
+    return {
+      pid: process.pid,
+      version,
+      onnxruntime: env.versions.node ?? env.versions.common,
+      memory: process.memoryUsage.rss(),
+      systemMemory: os.totalmem(),
+      providers: providerReports(),
+      models: this.models.handles(),
+    }
+  }
+
+  /** Cancels what runs, closes all models and their tokenizers' workers. */
+  async close(): Promise<void> {
+    this.stopTicker()
+    for (const connection of this.connections) connection.cancelAll()
+    await this.models.closeAll()
+  }
+
+  private broadcastStatus(): void {
+    const status = this.status()
+    for (const connection of this.connections) connection.sendStatus(status)
+  }
+
+  private stopTicker(): void {
+    if (this.ticker !== null) clearInterval(this.ticker)
+    this.ticker = null
+  }
+}

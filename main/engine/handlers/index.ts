@@ -1,0 +1,27 @@
+/** The table of all handlers: each area gives its part, and the type makes sure that none is missing. */
+import type { Engine } from '../engine'
+import type { Handlers } from '../handler'
+import { compareHandlers } from './compare'
+import { hubHandlers } from './hub'
+import { libraryHandlers } from './library'
+import { modelHandlers } from './models'
+import { presetHandlers } from './presets'
+import { promptHandlers } from './prompts'
+import { runHandlers } from './runs'
+import { steerHandlers } from './steer'
+import { viewHandlers } from './views'
+
+export function createHandlers(engine: Engine): Handlers {
+  return {
+    'engine.status': () => engine.status(),
+    ...libraryHandlers(engine),
+    ...hubHandlers(engine),
+    ...modelHandlers(engine),
+    ...promptHandlers(engine),
+    ...runHandlers(engine),
+    ...viewHandlers(engine),
+    ...compareHandlers(engine),
+    ...presetHandlers(engine),
+    ...steerHandlers(engine),
+  }
+}

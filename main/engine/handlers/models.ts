@@ -1,0 +1,23 @@
+/** Opening, describing and closing models; statistics of their weights. */
+import { weightStatistics } from '../../analysis/weights'
+import type { Engine } from '../engine'
+import type { HandlerPart } from '../handler'
+
+export const modelHandlers = ({
+  models,
+}: Engine): HandlerPart<'model.open' | 'model.describe' | 'model.close' | 'model.weights'> => ({
+  'model.open': async (source, { signal, progress }) => {
+    const model = await models.open(source, { signal, onProgress: progress })
+    return model.description
+  },
+  'model.describe': async ({ model }) => (await models.get(model)).description,
+  'model.close': async ({ model }) => {
+    await models.close(model)
+    return {}
+  },
+  'model.weights': async ({ model, parameter }, { signal }) => {
+    const open = await models.get(model)
+    const { shape, data } = await open.parameter(parameter)
+    return weightStatistics(parameter, shape, data, signal)
+  },
+})

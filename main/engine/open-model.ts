@@ -1,0 +1,242 @@
+/**
+ * An open model: checkpoint, tokenizer, block stack and readout under one handle. It is what analysis and steering work
+ * on; whether a run comes from the captures kept in memory or from the sessions is decided here.
+ */
+import path from 'node:path'
+import { version } from '../../package.json'
+import type { LoadProgress } from '../../preload/api'
+import { PatchbayError } from '../../preload/errors'
+import type { ModelDescription, ModelHandle, ModelSource } from '../../preload/model'
+import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
+import type { GenerateInput, RunInput, RunResult } from '../../preload/run'
+import type { Tensor } from '../../preload/tensor'
+import type {
+  GenerateOptions,
+  GenerateResult,
+  ModelFacts,
+  Readout,
+  ReadoutOptions,
+  RunOptions,
+} from '../analysis/subject'
+import type { CaptureMemory } from '../cache/memory'
+import { readSpec } from '../models/architectures/registry'
+import { fingerprint } from '../models/fingerprint'
+import { openCheckpoint, type Checkpoint } from '../models/formats/checkpoint'
+import type { Library } from '../models/library'
+import type { Tokenizer } from '../models/tokenizer'
+import { executeRun, generate, loadModel, ReadoutHead, type LoadedModel } from '../runtime'
+import type { SteeringModel } from '../steering/subject'
+import { describeModel } from './describe-model'
+import { loadTokenizer } from './load-tokenizer'
+
+export interface OpenModelContext {
+  assetsDir: string
+  cacheDir: string
+  captures: CaptureMemory
+  library: Library
+}
+
+export interface OpenOptions {
+  signal?: AbortSignal
+  onProgress?: (progress: LoadProgress) => void
+}
+
+/** Everything that an open model is made of. */
+interface Parts {
+  description: ModelDescription
+  checkpoint: Checkpoint
+  tokenizer: Tokenizer
+  loaded: LoadedModel
+}
+
+export class OpenModel implements SteeringModel {
+  readonly description: ModelDescription
+  readonly facts: ModelFacts
+  readonly tokenizer: Tokenizer
+  readonly loaded: LoadedModel
+  private readonly checkpoint: Checkpoint
+  private readonly head: ReadoutHead
+
+  constructor(
+    parts: Parts,
+    private readonly captures: CaptureMemory,
+  ) {
+    const { description, checkpoint, tokenizer, loaded } = parts
+    this.description = description
+    this.checkpoint = checkpoint
+    this.tokenizer = tokenizer
+    this.loaded = loaded
+    this.facts = {
+      ...description,
+      hooks: new Set(description.hookPoints.map(({ name }) => name)),
+      patchbay: version,
+    }
+    const { weights, lowering, provider, stack } = loaded
+    this.head = new ReadoutHead({ spec: stack.spec, weights, lowering, provider })
+  }
+
+  run(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
+    const compute = (missing: RunInput, runOptions: RunOptions): Promise<RunResult> =>
+      this.compute(missing, runOptions)
+    return this.captures.run(this.description.handle, input, compute, options)
+  }
+
+  /** A run of the sessions, whatever is kept in memory. */
+  compute(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
+    return executeRun(this.loaded.stack, input, options)
+  }
+
+  async generate(input: GenerateInput, options: GenerateOptions = {}): Promise<GenerateResult> {
+    const rows = await generate(this.loaded.stack, input, {
+      eos: this.tokenizer.eosIds,
+      decode: (tokens) => this.tokenizer.decode(tokens),
+      ...options,
+    })
+    const prompts = input.request.rows.map(({ tokens }) => tokens)
+    const texts = await Promise.all(rows.map(({ tokens }, row) => this.continuation(prompts[row], tokens)))
+    return { rows: rows.map((row, i) => ({ ...row, text: texts[i] })) }
+  }
+
+  readout(residuals: Tensor, options: ReadoutOptions): Promise<Readout> {
+    return this.head.read(residuals, options)
+  }
+
+  divergence(p: Tensor, q: Tensor, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
+    return this.head.divergence(p, q, options)
+  }
+
+  tokens(ids: readonly number[]): TokenInfo[] {
+    return this.tokenizer.tokens(ids)
+  }
+
+  /** A prompt in this model's tokens. @throws PatchbayError `prompt.too-long` beyond the context length */
+  async encode(prompt: PromptSpec, signal?: AbortSignal): Promise<EncodedPrompt> {
+    const encoded = await this.tokenizer.encodePrompt(prompt, signal)
+    const { contextLength, name } = this.description
+    if (encoded.tokens.length > contextLength)
+      throw new PatchbayError(
+        'prompt.too-long',
+        `The prompt has ${encoded.tokens.length} tokens, but ${name} reads at most ${contextLength}.`,
+        { next: 'Shorten the prompt, or open a model with a longer context.', field: 'prompt' },
+      )
+    return encoded
+  }
+
+  /** One parameter as stored, decoded to float32. @throws PatchbayError `input.invalid` for a name that is not there */
+  async parameter(name: string): Promise<Tensor> {
+    const entry = this.checkpoint.tensors.get(name)
+    if (entry === undefined)
+      throw new PatchbayError(
+        'input.invalid',
+        `${this.description.name} has no parameter ${JSON.stringify(name)}.`,
+        {
+          field: 'parameter',
+          next: 'Choose one that the model lists.',
+        },
+      )
+    return { shape: entry.shape, data: await this.checkpoint.readFloat32(name) }
+  }
+
+  async close(): Promise<void> {
+    this.captures.forget(this.description.handle)
+    await this.loaded.stack.release()
+    await this.head.release()
+    await this.tokenizer.close()
+    await this.checkpoint.close()
+  }
+
+  /** What the generated tokens add to the prompt's text, without special tokens: some decoders treat a first token differently. */
+  private async continuation(prompt: readonly number[], tokens: readonly number[]): Promise<string> {
+    const decode = (ids: readonly number[]): Promise<string> =>
+      this.tokenizer.decode(ids, { skipSpecialTokens: true })
+    const [before, all] = await Promise.all([decode(prompt), decode([...prompt, ...tokens])])
+    return all.startsWith(before) ? all.slice(before.length) : decode(tokens)
+  }
+}
+
+/**
+ * Opens a model from its files. Progress is said over the whole loading.
+ * @param existing an open model of that handle, which is then returned instead of a second one
+ * @throws PatchbayError what reading, the architecture, the tokenizer or the sessions find wrong; nothing stays open then
+ */
+export async function openModel(
+  source: ModelSource,
+  context: OpenModelContext,
+  { signal, onProgress }: OpenOptions,
+  existing: (handle: ModelHandle) => OpenModel | undefined,
+): Promise<OpenModel> {
+  const report = (stage: LoadProgress['stage'], part: number, detail = ''): void => {
+    const [start, end] = spans[stage]
+    onProgress?.({ stage, fraction: start + (end - start) * part, detail })
+  }
+  const { location } = source
+  const place =
+    location.kind === 'embedded' ? path.join(context.assetsDir, 'models', 'storyworld') : location.path
+  report('reading', 0, path.basename(place))
+  const checkpoint = await openCheckpoint(place)
+  const undo: (() => Promise<unknown>)[] = [() => checkpoint.close()]
+  const notes: string[] = []
+  try {
+    const spec = await readSpec(checkpoint)
+    const print = await fingerprint(checkpoint, {
+      cacheFile: path.join(context.cacheDir, 'digests.json'),
+      onCacheFailure: (error) => notes.push(`Digests could not be kept: ${error.message}`),
+      signal,
+      onProgress: (done, total) => report('hashing', total === 0 ? 1 : done / total),
+    })
+    report('tokenizer', 0)
+    const tokenizer = await loadTokenizer(checkpoint, place, spec.vocab)
+    undo.push(() => tokenizer.close())
+    const loaded = await loadModel({
+      checkpoint,
+      spec,
+      fingerprint: print,
+      provider: source.provider,
+      precision: source.precision,
+      cacheDir: context.cacheDir,
+      signal,
+      onProgress: ({ stage, fraction }) => report(stage, fraction),
+    })
+    undo.push(() => loaded.stack.release())
+    const description = describeModel({
+      source,
+      place,
+      checkpoint,
+      spec,
+      tokenizer,
+      loaded,
+      fingerprint: print,
+    })
+    const open = existing(description.handle)
+    if (open !== undefined) await unwind(undo)
+    const model = open ?? new OpenModel({ description, checkpoint, tokenizer, loaded }, context.captures)
+    await context.library.remember({
+      name: description.name,
+      location,
+      family: description.family,
+      format: description.format,
+      fingerprint: print,
+      parameterCount: description.parameterCount,
+      lastOpened: new Date().toISOString(),
+    })
+    return model
+  } catch (error) {
+    await unwind(undo)
+    throw error
+  }
+}
+
+/** Closes in reverse order what was opened. */
+async function unwind(undo: readonly (() => Promise<unknown>)[]): Promise<void> {
+  for (const close of [...undo].reverse()) await close()
+}
+
+/** Where each stage lies in the whole loading: decoding weights and compiling take nearly all of it. */
+const spans: Record<LoadProgress['stage'], readonly [number, number]> = {
+  reading: [0, 0.02],
+  hashing: [0.02, 0.15],
+  tokenizer: [0.15, 0.2],
+  'preparing weights': [0.2, 0.6],
+  'testing provider': [0.6, 0.62],
+  compiling: [0.62, 1],
+}
