@@ -55,6 +55,11 @@ export async function fingerprint(
   return createHash('sha256').update(description).digest('hex')
 }
 
+/** sha256 of one file's content, 64 hex digits. @throws PatchbayError `file.*`, `run.cancelled` */
+export async function fileDigest(file: string, signal?: AbortSignal): Promise<string> {
+  return hashFile(await identify(file), signal, () => undefined)
+}
+
 /** From the cache where it is known, else by reading the file. */
 async function digestOf(
   identity: FileIdentity,

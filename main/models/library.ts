@@ -9,7 +9,7 @@ import { z } from 'zod'
 import { libraryEntry, type LibraryEntry, type ModelLocation } from '../../preload/model'
 import { writeDurably } from './files/durable-file'
 
-const storedEntry = libraryEntry.omit({ present: true })
+const storedEntry = libraryEntry.omit({ present: true, certificates: true })
 const libraryFile = z.object({
   format: z.literal('patchbay.library'),
   version: z.literal(1),

@@ -1,6 +1,6 @@
 /**
- * Weights that a float32 graph can't use as they lie in a checkpoint (quantised, 16-bit, or to be permuted, split or
- * transposed) are computed once and written to a float32 safetensors file in a cache folder, where graphs point into it.
+ * Weights that a graph can't use as they lie in a checkpoint (in another type, or to be permuted, split, transposed or
+ * packed otherwise) are computed once and written to a safetensors file in a cache folder, where graphs point into it.
  */
 import { PatchbayError } from '../../preload/errors'
 import { requireSpace, throwIfCancelled, type WritableFs } from './files/durable-file'
@@ -15,8 +15,10 @@ export interface PlannedTensor {
   /** Unique within the plan. */
   name: string
   shape: readonly number[]
+  /** Float32 unless given; `U8` for bytes of any other meaning. */
+  storage?: 'F32' | 'U8'
   /** Computes the tensor, row-major; called once, when its turn comes, and not kept. */
-  produce: () => Promise<Float32Array>
+  produce: () => Promise<Float32Array | Uint8Array>
 }
 
 export interface MaterialiseRequest {
@@ -51,10 +53,10 @@ export async function materialise(request: MaterialiseRequest): Promise<Safetens
   throwIfCancelled(signal, target)
   const existing = await openMatching(request)
   if (existing !== undefined) return existing
-  const tensors = plan.map(({ name, shape, produce }): SafetensorsInput => ({
+  const tensors = plan.map(({ name, shape, storage = 'F32', produce }): SafetensorsInput => ({
     name,
     shape,
-    storage: 'F32',
+    storage,
     data: produce,
   }))
   const metadata = { 'patchbay.key': key, 'patchbay.materialised': formatVersion }
@@ -85,9 +87,9 @@ async function openMatching({ plan, target, key }: MaterialiseRequest): Promise<
     file.metadata.get('patchbay.key') === key &&
     file.metadata.get('patchbay.materialised') === formatVersion &&
     file.tensors.size === plan.length &&
-    plan.every(({ name, shape }) => {
+    plan.every(({ name, shape, storage = 'F32' }) => {
       const entry = file.tensors.get(name)
-      return entry?.storage === 'F32' && entry.shape.join() === shape.join()
+      return entry?.storage === storage && entry.shape.join() === shape.join()
     })
   if (matches) return file
   await file.close()

@@ -182,12 +182,26 @@ export interface TransformerSpec {
 }
 
 /** Every weight that a model, or a part of one, needs: each once by name. */
-export function weightsOf(spec: TransformerSpec | BlockSpec): Weight[] {
+export function weightsOf(spec: TransformerSpec | BlockSpec | EmbeddingSpec | UnembeddingSpec): Weight[] {
   const found = new Map<string, Weight>()
   const visit = (value: unknown): void => {
     if (value === null || typeof value !== 'object') return
     if ('tensor' in value && 'steps' in value) found.set((value as Weight).name, value as Weight)
     else Object.values(value).forEach(visit)
+  }
+  visit(spec)
+  return [...found.values()]
+}
+
+/** The matrices that a model multiplies with or looks rows up in, [out, in]: each once by name. */
+export function matricesOf(spec: TransformerSpec): Weight[] {
+  const found = new Map<string, Weight>([[spec.embedding.tokens.name, spec.embedding.tokens]])
+  const visit = (value: unknown): void => {
+    if (value === null || typeof value !== 'object') return
+    if ('layout' in value && value.layout === 'out-in') {
+      const { weight } = value as LinearSpec
+      found.set(weight.name, weight)
+    } else Object.values(value).forEach(visit)
   }
   visit(spec)
   return [...found.values()]

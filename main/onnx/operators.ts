@@ -1,7 +1,7 @@
 /**
  * The operators that Patchbay's builders emit, each with its attributes. Tables over this union (shape inference here,
  * gradient rules) are mapped types, so an operator without its entry does not compile.
- * Semantics: ONNX operators of opset 23 (https://onnx.ai/onnx/operators/).
+ * Semantics: ONNX operators of opset 23 (https://onnx.ai/onnx/operators/), and those of `domains` below.
  */
 import type { DType } from './graph'
 
@@ -19,6 +19,7 @@ export interface Attributes {
   Min: None
   Neg: None
   Sqrt: None
+  Floor: None
   Exp: None
   Erf: None
   Tanh: None
@@ -32,6 +33,17 @@ export interface Attributes {
   // products
   MatMul: None
   Gemm: { readonly transA?: 0 | 1; readonly transB?: 0 | 1; readonly alpha?: number; readonly beta?: number }
+  /**
+   * ONNX Runtime's own. Inputs A [rows, K], B [N, K/block_size, block_size·bits/8] uint8, scales [N, K/block_size]; Y = A Wᵀ
+   * with w = scale · (code − 2^(bits−1)). accuracy_level 1 computes in float32.
+   */
+  MatMulNBits: {
+    readonly K: number
+    readonly N: number
+    readonly bits: 4
+    readonly block_size: number
+    readonly accuracy_level: 1
+  }
   // reductions
   ReduceMean: { readonly keepdims: 0 | 1 }
   ReduceSum: { readonly keepdims: 0 | 1 }
@@ -74,6 +86,12 @@ export interface Attributes {
 }
 
 export type Operator = keyof Attributes
+
+/** Domains of the operators that are not ONNX's own, with the version that graphs declare. */
+export const domains = { 'com.microsoft': 1 } as const
+export const domainOf: Readonly<Partial<Record<Operator, keyof typeof domains>>> = {
+  MatMulNBits: 'com.microsoft',
+}
 
 /** The operator set that graphs declare. */
 export const OPSET = 23

@@ -2,7 +2,7 @@
 import { create, toBinary } from '@bufbuild/protobuf'
 import { elementTypes } from './element-types'
 import type { DType, Graph, Node, Value } from './graph'
-import { floatAttributes, IR_VERSION, OPSET } from './operators'
+import { domainOf, domains, floatAttributes, IR_VERSION, OPSET } from './operators'
 import {
   AttributeProto_AttributeType as AttributeType,
   AttributeProtoSchema,
@@ -15,10 +15,14 @@ import { tensorProto, valueInfo } from './to-proto'
 
 /** The model's bytes. External initialisers are written as references; their files must lie in the session's folder. */
 export function serialise(graph: Graph): Uint8Array {
+  const used = [...new Set(graph.nodes.flatMap(({ op }) => domainOf[op] ?? []))]
   const model = create(ModelProtoSchema, {
     irVersion: BigInt(IR_VERSION),
     producerName: 'patchbay',
-    opsetImport: [{ domain: '', version: BigInt(OPSET) }],
+    opsetImport: [
+      { domain: '', version: BigInt(OPSET) },
+      ...used.map((domain) => ({ domain, version: BigInt(domains[domain]) })),
+    ],
     graph: {
       name: graph.name,
       node: graph.nodes.map(nodeProto),
@@ -35,6 +39,7 @@ const typeOf = ({ name, dtype, shape }: Value) => ({ name, type: dtype, shape })
 function nodeProto(node: Node): NodeProto {
   return create(NodeProtoSchema, {
     opType: node.op,
+    domain: domainOf[node.op],
     name: node.outputs.find((value) => value !== null)?.name ?? node.op,
     input: node.inputs.map((value) => value?.name ?? ''),
     output: node.outputs.map((value) => value?.name ?? ''),

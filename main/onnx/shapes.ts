@@ -147,6 +147,7 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
   Min: elementwise,
   Neg: same,
   Sqrt: same,
+  Floor: same,
   Exp: same,
   Erf: same,
   Tanh: same,
@@ -169,6 +170,17 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
     const a = transA === 1 ? at(inputs, 0).shape.toReversed() : at(inputs, 0).shape
     const b = transB === 1 ? at(inputs, 1).shape.toReversed() : at(inputs, 1).shape
     return [{ dtype: at(inputs, 0).dtype, shape: matmul(a, b) }]
+  },
+  MatMulNBits: (inputs, { K, N, block_size }) => {
+    const a = at(inputs, 0).shape
+    const groups = [N, K / block_size]
+    if (
+      a[a.length - 1] !== K ||
+      at(inputs, 1).shape.join() !== [...groups, block_size / 2].join() ||
+      at(inputs, 2).shape.join() !== groups.join()
+    )
+      throw misfit(`a quantised matrix of ${N}×${K} in groups of ${block_size}`)
+    return [{ dtype: at(inputs, 0).dtype, shape: [...a.slice(0, -1), N] }]
   },
   ReduceMean: reduce,
   ReduceSum: reduce,

@@ -2,79 +2,121 @@
  * The compiled graphs of a model. Plain graphs stay; variants are compiled when a run asks for them and the least recently
  * used ones are released when they exceed their share of memory.
  */
-import type { Tensor as OrtTensor } from 'onnxruntime-node'
-import { PatchbayError } from '../../preload/errors'
 import type { BlockSite, OuterSite } from '../../preload/hooks'
 import type { Provider } from '../../preload/run'
 import { sizeOf } from '../../preload/tensor'
 import { weightsOf, type BlockSpec, type NormSpec, type TransformerSpec } from '../models/spec'
 import type { Graph } from '../onnx/graph'
+import { serialise } from '../onnx/serialise'
 import { blockGraph } from './graph/block'
 import type { Lowering } from './graph/context'
 import { normGraph, resultGraph, scoresGraph } from './graph/derived'
 import { embeddingGraph, unembeddingGraph } from './graph/ends'
-import { variantKey, type Variant } from './graph/variant'
+import { segmentGraph } from './graph/segment'
+import { plainVariant, variantKey, type Variant } from './graph/variant'
+import { partsOf, type Part } from './forecast'
 import type { PlacedWeights } from './placement'
-import { Session, type Feeds } from './session'
+import { ReadAhead, staying } from './residency'
+import { Session } from './session'
+import { SESSION_BYTES, SessionPool, type SessionLease } from './session-pool'
 
 export interface CompileOptions {
   readonly spec: TransformerSpec
   readonly weights: PlacedWeights
   readonly provider: Provider
   readonly lowering: Lowering
+  /** Consecutive blocks that are compiled as one graph where a run leaves them alone; unless given, a few of a deep model. */
+  readonly blocksPerGraph?: number
   /** Bytes that variant sessions may take; unless given, enough for one variant of every block. */
   readonly variantBytes?: number
+  /**
+   * Bytes that all sessions together may take. Weights are then used where their file is mapped, and parts that do not fit
+   * are compiled when a run comes to them and released behind it.
+   */
+  readonly sessionBytes?: number
 }
-
-interface Entry {
-  readonly session: Promise<Session>
-  readonly bytes: number
-  /** Runs that use it now: it must not be released under them. */
-  users: number
-}
-
-/** Measured: a session without its weights. */
-const SESSION_BYTES = 2 ** 20
 
 /** Of the graphs that hook points are derived with: they can be dropped like variants. */
 const derivedVariant: Variant<string> = { captures: new Set(['derived']), ports: new Map() }
 
-/** Bytes that a session over the block's weights maps: they are shared with other sessions, but counted as resident. */
-const blockBytes = (block: BlockSpec): number =>
-  weightsOf(block).reduce((sum, weight) => sum + 4 * sizeOf(weight.shape), 0)
+/** Measured: three blocks in one graph save most of what sessions cost; more would make changes of one block dearer. */
+const BLOCKS_PER_GRAPH = 3
+/** Blocks from which on a model is deep: with fewer, sessions cost little. */
+const DEEP = 12
 
 export class CompiledGraphs {
-  /** In order of use, least recent first. */
-  readonly #entries = new Map<string, Entry>()
   readonly #options: CompileOptions
-  readonly #enoughForOneRun: number
-  /** Of variants. */
-  #bytes = 0
-  #released = false
+  readonly #pool: SessionPool
+  readonly #ahead: ReadAhead
+  /** null where all do. */
+  readonly #staying: ReadonlySet<Part['part']> | null
+  /** Graphs of the parts that come and go, written: they hold no large weights. */
+  readonly #models = new Map<string, Uint8Array>()
 
   constructor(options: CompileOptions) {
     this.#options = options
-    this.#enoughForOneRun = options.spec.blocks.reduce(
-      (sum, block) => sum + 2 * SESSION_BYTES + blockBytes(block),
+    this.#ahead = new ReadAhead(options.weights.folder)
+    if (options.sessionBytes !== undefined) {
+      const parts = partsOf(options.spec, options.weights.bytesOf)
+      const stay = staying(parts, options.sessionBytes)
+      this.#staying = stay
+      const taken = parts.reduce((sum, { part, bytes }) => sum + (stay.has(part) ? bytes : 0), 0)
+      this.#pool = new SessionPool(options.sessionBytes - taken)
+      return
+    }
+    this.#staying = null
+    const enoughForOneRun = options.spec.blocks.reduce(
+      (sum, block) => sum + 2 * SESSION_BYTES + this.#blockBytes(block),
       0,
     )
+    this.#pool = new SessionPool(options.variantBytes ?? enoughForOneRun)
   }
 
   /** Sessions that are compiled now. */
   get count(): number {
-    return this.#entries.size
+    return this.#pool.count
+  }
+
+  /** Whether a part, once compiled, is kept for the next run. */
+  stays(part: Part['part']): boolean {
+    return this.#staying === null || this.#staying.has(part)
+  }
+
+  /** Reads ahead what block `layer` (the unembedding behind the last) will map, if it is not compiled. */
+  prefetch(layer: number): void {
+    const { spec, weights } = this.#options
+    const isBlock = layer < spec.blocks.length
+    if (this.stays(isBlock ? layer : 'unembedding')) return
+    this.#ahead.start(weights.rangesOf(weightsOf(isBlock ? spec.blocks[layer] : spec.unembedding)))
   }
 
   embedding(variant: Variant<OuterSite>): Promise<SessionLease> {
     const { spec, weights, lowering } = this.#options
-    return this.#lease('embedding', variant, 0, () => embeddingGraph(spec, variant, weights.add, lowering))
+    const build = (): Graph => embeddingGraph(spec, variant, weights.add, lowering)
+    const bytes = weights.bytesOf(weightsOf(spec.embedding))
+    return this.#lease('embedding', variant, bytes, build, this.#staying === null)
   }
 
   block(layer: number, variant: Variant<BlockSite>): Promise<SessionLease> {
     const { spec, weights, lowering } = this.#options
-    return this.#lease(`block ${layer}`, variant, blockBytes(spec.blocks[layer]), () =>
-      blockGraph(spec, layer, variant, weights.add, lowering),
-    )
+    const build = (): Graph => blockGraph(spec, layer, variant, weights.add, lowering)
+    const bytes = this.#blockBytes(spec.blocks[layer])
+    return this.#lease(`block ${layer}`, variant, bytes, build, this.stays(layer) && !this.#inSegment(layer))
+  }
+
+  /** How many blocks from `layer` on have a graph together: 1 inside of such a segment, and where each is on its own. */
+  segmentAt(layer: number): number {
+    const { spec, blocksPerGraph = spec.blocks.length < DEEP ? 1 : BLOCKS_PER_GRAPH } = this.#options
+    // Under a memory budget each block comes and goes alone.
+    if (this.#staying !== null || layer % blocksPerGraph !== 0) return 1
+    return Math.min(blocksPerGraph, spec.blocks.length - layer)
+  }
+
+  /** `count` unchanged blocks from `first` on as one graph. */
+  segment(first: number, count: number): Promise<SessionLease> {
+    const { spec, weights, lowering } = this.#options
+    const build = (): Graph => segmentGraph(spec, first, count, weights.add, lowering)
+    return this.#lease(`blocks ${first} to ${first + count - 1}`, plainVariant(), 0, build)
   }
 
   /** Scores or pattern or both of block `layer`, from queries and keys. */
@@ -104,91 +146,47 @@ export class CompiledGraphs {
 
   unembedding(variant: Variant<OuterSite>): Promise<SessionLease> {
     const { spec, weights, lowering } = this.#options
-    const bytes = 4 * sizeOf(spec.unembedding.head.weight.shape)
-    return this.#lease('unembedding', variant, bytes, () =>
-      unembeddingGraph(spec, variant, weights.add, lowering),
-    )
+    const bytes = weights.bytesOf([spec.unembedding.head.weight])
+    const build = (): Graph => unembeddingGraph(spec, variant, weights.add, lowering)
+    return this.#lease('unembedding', variant, bytes, build, this.stays('unembedding'))
   }
 
   /** Releases all sessions, once the runs that use them are done with them. */
   async release(): Promise<void> {
-    this.#released = true
-    const idle = [...this.#entries].filter(([, entry]) => entry.users === 0)
-    await Promise.all(idle.map(([key, entry]) => this.#drop(key, entry)))
+    await this.#ahead.done()
+    await this.#pool.release()
   }
 
-  async #lease(
+  #inSegment(layer: number): boolean {
+    const { blocksPerGraph = BLOCKS_PER_GRAPH } = this.#options
+    return this.segmentAt(layer - (layer % blocksPerGraph)) > 1
+  }
+
+  /** Bytes that a session over the block's weights maps: they are shared with other sessions, but counted as resident. */
+  #blockBytes(block: BlockSpec): number {
+    return this.#options.weights.bytesOf(weightsOf(block))
+  }
+
+  #lease(
     part: string,
     variant: Variant<string>,
     bytes: number,
     build: () => Graph,
+    stays = true,
   ): Promise<SessionLease> {
-    if (this.#released)
-      throw new PatchbayError('model.not-open', 'The model was closed.', { next: 'Open it again.' })
+    const { provider, weights } = this.#options
     const plain = variant.captures.size === 0 && variant.ports.size === 0
     const key = plain ? part : `${part}|${variantKey(variant)}`
-    const entry = this.#entries.get(key) ?? this.#compile(build(), plain, bytes)
-    this.#entries.delete(key)
-    this.#entries.set(key, entry)
-    entry.users++
-    try {
-      const session = await entry.session
-      return { session, done: () => this.#giveBack(key, entry) }
-    } catch (error) {
-      entry.users--
-      if (this.#entries.get(key) === entry) {
-        this.#entries.delete(key)
-        this.#bytes -= entry.bytes
-      }
-      throw error
+    // A quantised matrix that was not rearranged would be made float32 in every run.
+    const prepack = weights.quantised || (plain && this.#staying === null)
+    const kept = plain && stays
+    const model = (): Uint8Array => {
+      const known = this.#models.get(key) ?? serialise(build())
+      if (plain && !stays) this.#models.set(key, known)
+      return known
     }
-  }
-
-  #compile(graph: Graph, plain: boolean, bytes: number): Entry {
-    const { provider, weights } = this.#options
-    const session = Session.create(graph, { provider, folder: weights.folder, prepack: plain })
-    const entry = { session, bytes: plain ? 0 : SESSION_BYTES + bytes, users: 0 }
-    this.#bytes += entry.bytes
-    return entry
-  }
-
-  async #giveBack(key: string, entry: Entry): Promise<void> {
-    entry.users--
-    if (!this.#released) await this.#evict()
-    else if (entry.users === 0) await this.#drop(key, entry)
-  }
-
-  async #evict(): Promise<void> {
-    const limit = this.#options.variantBytes ?? this.#enoughForOneRun
-    if (this.#bytes <= limit) return
-    for (const [key, entry] of this.#entries) {
-      if (this.#bytes <= limit) return
-      if (entry.bytes > 0 && entry.users === 0) await this.#drop(key, entry)
-    }
-  }
-
-  async #drop(key: string, entry: Entry): Promise<void> {
-    if (this.#entries.get(key) === entry) this.#entries.delete(key)
-    this.#bytes -= entry.bytes
-    await (await entry.session).release()
-  }
-}
-
-/** A session for the time of a run; `done` gives it back. */
-export interface SessionLease {
-  readonly session: Session
-  readonly done: () => Promise<void>
-}
-
-/** Runs a session and gives it back, whether it succeeds or not. */
-export async function runLeased(
-  { session, done }: SessionLease,
-  feeds: Feeds,
-  outputs: readonly string[],
-): Promise<Record<string, OrtTensor>> {
-  try {
-    return await session.run(feeds, outputs)
-  } finally {
-    await done()
+    return this.#pool.lease({ key, bytes: kept ? null : bytes }, async () =>
+      Session.load(model(), part, { provider, folder: weights.folder, prepack }),
+    )
   }
 }

@@ -1,9 +1,8 @@
 /** Decoding with given tokens instead of sampled ones: what `generate` computes at each step, as logits to compare with. */
 import { PatchbayError } from '../../preload/errors'
 import type { Tensor } from '../../preload/tensor'
-import { servesNext } from './generate'
 import type { KeyValueCache } from './kv'
-import type { BlockStack } from './stack'
+import type { Runnable } from './runnable'
 
 /**
  * Feeds the first `from` tokens at once and the others one by one on cached keys and values.
@@ -12,12 +11,12 @@ import type { BlockStack } from './stack'
  * @throws PatchbayError what a run throws; `run.cancelled` between blocks
  */
 export async function decodeGiven(
-  stack: BlockStack,
+  stack: Runnable,
   tokens: readonly number[],
   from: number,
   signal?: AbortSignal,
 ): Promise<Tensor> {
-  const { vocab, ropes } = stack.spec
+  const { vocab } = stack
   const data = new Float32Array((tokens.length - from + 1) * vocab)
   let cache: KeyValueCache | undefined
   for (let length = from; length <= tokens.length; length++) {
@@ -32,7 +31,7 @@ export async function decodeGiven(
     if (result.logits === null || result.cache === null)
       throw new PatchbayError('internal', 'A decoding step gave no logits.')
     data.set(result.logits.data, (length - from) * vocab)
-    cache = servesNext(ropes, result.cache) ? result.cache : undefined
+    cache = stack.continues(result.cache) ? result.cache : undefined
   }
   return { shape: [tokens.length - from + 1, vocab], data }
 }

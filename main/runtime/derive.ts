@@ -2,8 +2,9 @@
 import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import type { BlockSite } from '../../preload/hooks'
 import type { TransformerSpec } from '../models/spec'
-import { runLeased, type CompiledGraphs } from './compiled'
+import type { CompiledGraphs } from './compiled'
 import { derivationOf, directSites, type Derivation } from './graph/derived'
+import { runLeased } from './session-pool'
 
 export interface CapturePlan {
   /** Given out by every graph of the block. */

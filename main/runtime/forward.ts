@@ -1,27 +1,20 @@
 /** One run through the block stack: embeds, runs block after block, captures and changes what lies between them, unembeds. */
-import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { PatchbayError } from '../../preload/errors'
-import {
-  blockSites,
-  hookDims,
-  hookName,
-  parseHook,
-  type BlockSite,
-  type Dim,
-  type HookPoint,
-  type OuterSite,
-} from '../../preload/hooks'
+import { blockSites, hookName, type BlockSite, type HookPoint, type OuterSite } from '../../preload/hooks'
 import type { Tensor } from '../../preload/tensor'
-import { hookSizes } from '../models/hook-points'
 import type { TransformerSpec } from '../models/spec'
 import { throwIfCancelled } from './cancelled'
-import { runLeased, type CompiledGraphs } from './compiled'
+import { Captures } from './captures'
+import type { CompiledGraphs } from './compiled'
 import { derive, planCaptures } from './derive'
+import { sharedNames } from './graph/segment'
 import type { PortsByHook } from './interventions'
 import { KeyValueCache, type LayerCache } from './kv'
-import { columnPositions, joinColumns, SharedInputs, type Layout } from './layout'
+import { SharedInputs, type Layout } from './layout'
 import { applyPorts, kindsOf, withPorts, type PortValue } from './ports'
+import { checkRange } from './range'
 import { floatData, floats, int64s, type Feeds } from './session'
+import { runLeased } from './session-pool'
 
 export interface ForwardRequest {
   /** Token ids of each row (padded on the right where rows differ in length), or a residual stream to go on from. */
@@ -41,7 +34,8 @@ export interface ForwardRequest {
   readonly keepCache?: boolean
   /** Stop before this block. */
   readonly stopLayer?: number
-  readonly captures?: readonly HookPoint[]
+  /** Canonical hook names. */
+  readonly captures?: readonly string[]
   /** What the ports are fed, laid out for `layoutOf` this request. */
   readonly ports?: PortsByHook
   readonly logits?: 'none' | 'last' | 'all'
@@ -63,8 +57,7 @@ export interface ForwardResult {
 /** One run through the stack. */
 export class ForwardRun {
   readonly #shared: SharedInputs
-  readonly #captures = new Map<string, Tensor>()
-  readonly #wanted: ReadonlySet<string>
+  readonly #captures: Captures
   readonly #layers: (LayerCache | null)[] = []
 
   constructor(
@@ -74,33 +67,39 @@ export class ForwardRun {
     private readonly request: ForwardRequest,
   ) {
     this.#shared = new SharedInputs(layout)
-    this.#wanted = new Set((request.captures ?? []).map(hookName))
+    this.#captures = new Captures(spec, layout, request.captures)
   }
 
   async run(): Promise<ForwardResult> {
     const { start, keepCache = false, signal, onProgress } = this.request
     const first = start.kind === 'tokens' ? 0 : start.layer
     const stop = this.request.stopLayer ?? this.spec.blocks.length
-    this.#checkRange(first, stop)
+    checkRange({ first, stop, blocks: this.spec.blocks.length, embeds: start.kind === 'tokens' }, [
+      ...this.#captures.wanted,
+      ...(this.request.ports?.keys() ?? []),
+    ])
     throwIfCancelled(signal)
     let x = start.kind === 'tokens' ? await this.#embed(start.rows) : start.residual
-    for (let layer = first; layer < stop; layer++) {
+    for (let layer = first; layer < stop;) {
       throwIfCancelled(signal)
+      const count = this.#together(layer, stop)
       x = this.#between(x, { layer, site: 'hook_resid_pre' })
-      x = await this.#block(layer, x, keepCache)
-      x = this.#between(x, { layer, site: 'hook_resid_post' })
-      onProgress?.(layer - first + 1, stop - first)
+      x =
+        count === 1 ? await this.#block(layer, x, keepCache) : await this.#segment(layer, count, x, keepCache)
+      layer += count
+      x = this.#between(x, { layer: layer - 1, site: 'hook_resid_post' })
+      onProgress?.(layer - first, stop - first)
     }
     throwIfCancelled(signal)
     const logits = stop === this.spec.blocks.length ? await this.#unembed(x) : null
-    return { captures: this.#captures, logits, residual: x, cache: keepCache ? this.#cache() : null }
+    return { captures: this.#captures.kept, logits, residual: x, cache: keepCache ? this.#cache() : null }
   }
 
   /** Hook points between blocks: changed and captured here, without any graph. */
   #between(x: Tensor, point: HookPoint): Tensor {
     const name = hookName(point)
     const changed = applyPorts(x, this.request.ports?.get(name) ?? [])
-    if (this.#wanted.has(name)) this.#captures.set(name, changed)
+    if (this.#captures.wants(point)) this.#captures.kept.set(name, changed)
     return changed
   }
 
@@ -120,9 +119,90 @@ export class ForwardRun {
       feeds.positions = int64s(places, shape)
     }
     const lease = await this.graphs.embedding({ captures: new Set(), ports: kindsOf(ports) })
-    const out = await runLeased(lease, withPorts(feeds, ports), ['resid', ...this.#wantedOf(sites, outer)])
-    for (const site of this.#wantedOf(sites, outer)) this.#keep(outer(site), out[site])
+    const out = await runLeased(lease, withPorts(feeds, ports), [
+      'resid',
+      ...this.#captures.wantedOf(sites, outer),
+    ])
+    for (const site of this.#captures.wantedOf(sites, outer)) this.#captures.keep(outer(site), out[site])
     return { shape: [...shape, this.spec.dModel], data: floatData(out.resid) }
+  }
+
+  /** How many blocks from `layer` on run as one graph: those that nothing in this run changes from inside. */
+  #together(layer: number, stop: number): number {
+    const count = this.graphs.segmentAt(layer)
+    if (count === 1 || layer + count > stop) return 1
+    for (let l = layer; l < layer + count; l++) {
+      const at = (site: BlockSite): HookPoint => ({ layer: l, site })
+      const edges: BlockSite[] = [
+        ...(l > layer ? (['hook_resid_pre'] as const) : []),
+        ...(l < layer + count - 1 ? (['hook_resid_post'] as const) : []),
+      ]
+      if (this.#portsAt([...graphSites, ...edges], at).size > 0) return 1
+      if (planCaptures(this.spec, l, this.#captures.wantedOf(graphSites, at), false).inGraph.size > 0)
+        return 1
+    }
+    return count
+  }
+
+  async #segment(first: number, count: number, x: Tensor, keepCache: boolean): Promise<Tensor> {
+    const resid = floats(x.data, [x.data.length / this.spec.dModel, this.spec.dModel])
+    const feeds: Feeds = { resid }
+    const outputs = new Set(['resid_out'])
+    const blocks = Array.from({ length: count }, (_, i) => {
+      const layer = first + i
+      const at = (site: BlockSite): HookPoint => ({ layer, site })
+      const plan = planCaptures(this.spec, layer, this.#captures.wantedOf(graphSites, at), false)
+      const { rope, bias } = sharedNames(this.spec, first, layer)
+      const past = this.#past(layer)
+      feeds[`past_key_${layer}`] = past.key
+      feeds[`past_value_${layer}`] = past.value
+      feeds[bias] ??= this.#shared.bias(this.spec.blocks[layer].attention)
+      if (rope !== null) {
+        const { cos, sin } = this.#shared.angles(this.spec.ropes[rope])
+        feeds[`cos_${rope}`] = cos
+        feeds[`sin_${rope}`] = sin
+      }
+      const between =
+        i > 0 && (plan.derived.size > 0 || this.#wantsBetween(layer)) ? [residBehind(layer - 1)] : []
+      const cached = keepCache ? ['present_key', 'present_value'] : []
+      const names = [...cached, ...plan.direct, ...plan.sources].map((name) => nameIn(layer, name))
+      for (const output of [...between, ...names]) outputs.add(output)
+      return { layer, at, plan, bias: feeds[bias] }
+    })
+    const out = await runLeased(await this.graphs.segment(first, count), feeds, [...outputs])
+    for (const { layer, at, plan, bias } of blocks) {
+      const input = layer === first ? resid : out[residBehind(layer - 1)]
+      if (layer > first && this.#wantsBetween(layer))
+        for (const point of [{ layer: layer - 1, site: 'hook_resid_post' }, at('hook_resid_pre')] as const)
+          this.#captures.keep(point, input)
+      for (const site of plan.direct) this.#captures.keep(at(site), out[nameIn(layer, site)])
+      const sources = Object.fromEntries(plan.sources.map((name) => [name, out[nameIn(layer, name)]]))
+      const derived = await derive(this.graphs, layer, plan, { ...sources, resid: input }, bias)
+      for (const [site, tensor] of derived) this.#captures.keep(at(site), tensor)
+      if (keepCache)
+        this.#layers[layer] = {
+          key: out[nameIn(layer, 'present_key')],
+          value: out[nameIn(layer, 'present_value')],
+        }
+    }
+    return { shape: x.shape, data: floatData(out.resid_out) }
+  }
+
+  /** Whether the residual stream at the input of `layer`, or at the output of the block before, is captured. */
+  #wantsBetween(layer: number): boolean {
+    return (
+      this.#captures.wants({ layer, site: 'hook_resid_pre' }) ||
+      this.#captures.wants({ layer: layer - 1, site: 'hook_resid_post' })
+    )
+  }
+
+  /** Keys and values of earlier positions in block `layer`. */
+  #past(layer: number): LayerCache {
+    const { kvHeads, headDim } = this.spec.blocks[layer].attention
+    const past = this.request.cache?.layers[layer] ?? emptyLayer(this.layout.batch, kvHeads, headDim)
+    if (this.layout.past > 0 && past.key.dims[2] !== this.layout.past)
+      throw new PatchbayError('internal', `The cache has no keys and values of block ${layer}.`)
+    return past
   }
 
   async #block(layer: number, x: Tensor, keepCache: boolean): Promise<Tensor> {
@@ -130,10 +210,8 @@ export class ForwardRun {
     const { batch, queries } = this.layout
     const at = (site: BlockSite): HookPoint => ({ layer, site })
     const ports = this.#portsAt(graphSites, at)
-    const plan = planCaptures(this.spec, layer, this.#wantedOf(graphSites, at), ports.size > 0)
-    const past = this.request.cache?.layers[layer] ?? emptyLayer(batch, attention.kvHeads, attention.headDim)
-    if (this.layout.past > 0 && past.key.dims[2] !== this.layout.past)
-      throw new PatchbayError('internal', `The cache has no keys and values of block ${layer}.`)
+    const plan = planCaptures(this.spec, layer, this.#captures.wantedOf(graphSites, at), ports.size > 0)
+    const past = this.#past(layer)
     const resid = floats(x.data, [batch * queries, this.spec.dModel])
     const bias = this.#shared.bias(attention)
     const feeds: Feeds = {
@@ -144,13 +222,14 @@ export class ForwardRun {
       ...(attention.rope === null ? {} : this.#shared.angles(this.spec.ropes[attention.rope])),
     }
     const lease = await this.graphs.block(layer, { captures: plan.inGraph, ports: kindsOf(ports) })
+    this.graphs.prefetch(layer + 1)
     const cached = keepCache ? ['present_key', 'present_value'] : []
     const outputs = new Set(['resid_out', ...cached, ...plan.direct, ...plan.inGraph, ...plan.sources])
     const out = await runLeased(lease, withPorts(feeds, ports), [...outputs])
-    for (const site of [...plan.direct, ...plan.inGraph]) this.#keep(at(site), out[site])
+    for (const site of [...plan.direct, ...plan.inGraph]) this.#captures.keep(at(site), out[site])
     if (plan.derived.size > 0) {
       const derived = await derive(this.graphs, layer, plan, { ...out, resid }, bias)
-      for (const [site, tensor] of derived) this.#keep(at(site), tensor)
+      for (const [site, tensor] of derived) this.#captures.keep(at(site), tensor)
     }
     if (keepCache) this.#layers[layer] = { key: out.present_key, value: out.present_value }
     return { shape: x.shape, data: floatData(out.resid_out) }
@@ -160,7 +239,7 @@ export class ForwardRun {
     const { logits = 'none' } = this.request
     const sites: OuterSite[] = ['ln_final.hook_scale', 'ln_final.hook_normalized']
     const ports = this.#portsAt(sites, outer)
-    const wanted = this.#wantedOf(sites, outer)
+    const wanted = this.#captures.wantedOf(sites, outer)
     const { norm } = this.spec.unembedding
     const changed = ports.size > 0
     if (!changed && wanted.length > 0 && norm !== null) {
@@ -168,7 +247,7 @@ export class ForwardRun {
       const parts = wanted.map((site) => (site === 'ln_final.hook_scale' ? 'scale' : 'normalized'))
       const flat = floats(x.data, [x.data.length / this.spec.dModel, this.spec.dModel])
       const out = await runLeased(lease, { x: flat }, parts)
-      wanted.forEach((site, i) => this.#keep(outer(site), out[parts[i]]))
+      wanted.forEach((site, i) => this.#captures.keep(outer(site), out[parts[i]]))
     }
     if (logits === 'none' && !(changed && wanted.length > 0)) return null
     // What is changed in the final norm is laid out over all positions, so then all are computed.
@@ -179,21 +258,13 @@ export class ForwardRun {
       'logits',
       ...captures,
     ])
-    for (const site of captures) this.#keep(outer(site), out[site])
+    for (const site of captures) this.#captures.keep(outer(site), out[site])
     if (logits === 'none') return null
     const all: Tensor = {
       shape: [rows.shape[0], rows.shape[1], this.spec.vocab],
       data: floatData(out.logits),
     }
     return logits === 'last' && changed ? this.#lastOf(all) : all
-  }
-
-  #keep(point: HookPoint, tensor: OrtTensor): void {
-    this.#captures.set(hookName(point), { shape: this.#shapeOf(point), data: floatData(tensor) })
-  }
-
-  #wantedOf<Site extends string>(sites: readonly Site[], at: (site: Site) => HookPoint): Site[] {
-    return this.#wanted.size === 0 ? [] : sites.filter((site) => this.#wanted.has(hookName(at(site))))
   }
 
   #portsAt<Site extends string>(
@@ -210,13 +281,6 @@ export class ForwardRun {
     return found
   }
 
-  #shapeOf(point: HookPoint): number[] {
-    const { batch, queries, past } = this.layout
-    const run: Partial<Record<Dim, number>> = { batch, pos: queries, q_pos: queries, k_pos: past + queries }
-    const sizes = hookSizes(this.spec, point)
-    return hookDims(point).map((dim, axis) => run[dim] ?? sizes[axis] ?? 1)
-  }
-
   /** Each row's last real column of x [batch, pos, width] → [batch, 1, width]. */
   #lastOf(x: Tensor): Tensor {
     const [batch, columns, width] = x.shape
@@ -229,54 +293,23 @@ export class ForwardRun {
   }
 
   #cache(): KeyValueCache {
-    const { batch, past, queries, own, lengths } = this.layout
-    const before = lengths.map((length, row) => length - own[row])
-    const added = columnPositions(own, queries, before)
-    const keyPositions = joinColumns(batch, past, this.request.cache?.keyPositions, queries, added)
     const layers = this.spec.blocks.map((_, layer) => this.#layers[layer] ?? null)
-    return new KeyValueCache(batch, past + queries, keyPositions, layers)
-  }
-
-  #checkRange(first: number, stop: number): void {
-    const blocks = this.spec.blocks.length
-    if (first > stop || stop > blocks)
-      throw new PatchbayError(
-        'input.invalid',
-        `A run from block ${first} to block ${stop} is not possible: there are ${blocks}.`,
-        {
-          next: 'Start at or before the block where the run stops.',
-          field: 'start.layer',
-        },
-      )
-    const inside = ({ layer, site }: HookPoint): boolean => {
-      if (layer !== null) return layer >= first && layer < stop
-      return site.startsWith('ln_final') ? stop === blocks : this.request.start.kind === 'tokens'
-    }
-    for (const point of this.request.captures ?? [])
-      if (!inside(point)) throw outside(hookName(point), first, stop)
-    for (const name of this.request.ports?.keys() ?? []) {
-      const point = parseHook(name)
-      if (point !== null && !inside(point)) throw outside(name, first, stop)
-    }
+    return KeyValueCache.after(this.layout, this.request.cache, layers)
   }
 }
 
 const outer = (site: OuterSite): HookPoint => ({ layer: null, site })
 
-const outside = (name: string, first: number, stop: number): PatchbayError =>
-  new PatchbayError(
-    'hook.unavailable',
-    `${name} is not computed by a run from block ${first} to before block ${stop}.`,
-    {
-      next: 'Start earlier, stop later, or leave it out.',
-      field: name,
-    },
-  )
-
 /** Hook points that lie inside a block's graph; the two at its ends do not. */
 const graphSites = (Object.keys(blockSites) as BlockSite[]).filter(
   (site) => site !== 'hook_resid_pre' && site !== 'hook_resid_post',
 )
+
+const residBehind = (layer: number): string => `blocks.${layer}.hook_resid_post`
+
+/** Name of a block's output in a segment's graph. */
+const nameIn = (layer: number, output: string): string =>
+  output.startsWith('present_') ? `${output}_${layer}` : `blocks.${layer}.${output}`
 
 const emptyLayer = (batch: number, heads: number, width: number): LayerCache => {
   const none = floats(new Float32Array(0), [batch, heads, 0, width])

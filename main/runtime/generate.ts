@@ -4,13 +4,12 @@
  */
 import { PatchbayError } from '../../preload/errors'
 import type { FinishReason, GenerateInput, GenerateRequest, GenerateStep } from '../../preload/run'
-import { sameAngles, type RopeSpec } from '../models/rope'
 import { klDivergence, logSumExp } from './distribution'
 import { layOut, prepareInterventions, type PreparedIntervention } from './interventions'
 import type { KeyValueCache } from './kv'
 import { checkPrompts } from './request'
 import { Sampler } from './sampling'
-import type { BlockStack } from './stack'
+import type { Runnable } from './runnable'
 
 export interface GenerateOptions {
   /** The model's end tokens. */
@@ -33,14 +32,14 @@ export interface GeneratedRow {
  *   run throws; `run.cancelled` between blocks
  */
 export async function generate(
-  stack: BlockStack,
+  stack: Runnable,
   { request, tensors }: GenerateInput,
   options: GenerateOptions = {},
 ): Promise<GeneratedRow[]> {
   const prompts = request.rows.map((row) => row.tokens)
-  checkPrompts(stack.spec, prompts, 1)
+  checkPrompts(stack, prompts, 1)
   checkRows(request, options)
-  const prepared = prepareInterventions(stack.spec, request.interventions, tensors, prompts.length)
+  const prepared = prepareInterventions(stack, request.interventions, tensors, prompts.length)
   const rows = request.rows.map((row) => new Row(row.tokens, row.follow ?? null, request, options))
 
   let alive = rows.map((_, i) => i)
@@ -50,27 +49,20 @@ export async function generate(
     const fed = alive.map((i) => (whole ? [...prompts[i], ...rows[i].generated] : [rows[i].last]))
     const result = await forward(stack, prepared, alive, prompts, fed, cache, options.signal)
     const logits = new Map(
-      alive.map((i, at) => [i, result.logits.subarray(at * stack.spec.vocab, (at + 1) * stack.spec.vocab)]),
+      alive.map((i, at) => [i, result.logits.subarray(at * stack.vocab, (at + 1) * stack.vocab)]),
     )
     for (const i of alive) if (rows[i].follows === null) rows[i].append(rows[i].sample(need(logits, i)))
     for (const i of alive) if (rows[i].follows !== null) rows[i].append(rows[rows[i].follows].last)
     if (options.onStep !== undefined) options.onStep(report(step, request, rows, logits))
-    await Promise.all(alive.map((i) => rows[i].decide(stack.spec.contextLength)))
+    await Promise.all(alive.map((i) => rows[i].decide(stack.contextLength)))
     for (const i of alive) rows[i].endWith(rows)
     const before = alive
     alive = before.filter((i) => rows[i].finish === null)
     const kept = result.cache.select(alive.map((i) => before.indexOf(i)))
-    cache = servesNext(stack.spec.ropes, kept) ? kept : undefined
+    cache = stack.continues(kept) ? kept : undefined
   }
   return rows.map((row) => ({ tokens: row.generated, finish: row.finish ?? 'length' }))
 }
-
-/**
- * Whether cached keys are rotated as the sequences will be when they are one token longer. Where a rotary scaling depends
- * on the length they may not be; then the whole sequences are computed again, as if they had been given as prompts.
- */
-export const servesNext = (ropes: readonly RopeSpec[], cache: KeyValueCache): boolean =>
-  cache.lengths().every((length) => ropes.every((rope) => sameAngles(rope, length, length + 1)))
 
 /** One sequence under way. */
 class Row {
@@ -130,7 +122,7 @@ class Row {
 }
 
 async function forward(
-  stack: BlockStack,
+  stack: Runnable,
   prepared: readonly PreparedIntervention[],
   alive: readonly number[],
   prompts: readonly (readonly number[])[],

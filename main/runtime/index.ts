@@ -6,6 +6,7 @@
  * - `BlockStack` is the model underneath, for work that needs more than a request can say: start and stop at any block, go
  *   on from a `KeyValueCache`, interventions laid out per row (`prepareInterventions`, `layOut`).
  * - `ReadoutHead` reads next-token distributions out of residual-stream rows.
+ * - `loadExported` makes an ONNX file that somebody else exported ready; `ExportedStack` then stands where `BlockStack` does.
  * - `WholeModel` is the same model as one graph: the floor of benchmarks.
  */
 export { loadModel, type LoadedModel, type LoadProgress, type LoadRequest } from './load'
@@ -18,5 +19,9 @@ export { KeyValueCache } from './kv'
 export { layOut, prepareInterventions, type PortsByHook, type PreparedIntervention } from './interventions'
 export { ReadoutHead } from './readout'
 export { chooseProvider, providerReports, testProvider } from './providers'
+export { loadExported, planCheckpoint, type LoadedExport } from './exported/load'
+export { ExportedStack } from './exported/stack'
+export { reportOf } from './exported/report'
+export type { Hook, Runnable } from './runnable'
 export { WholeModel, wholeGraph } from './whole'
 export { onnxruntimeVersion } from './version'

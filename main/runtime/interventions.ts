@@ -3,13 +3,11 @@
  * of columns, and composed, so that neighbours that are affine become one port.
  */
 import { PatchbayError } from '../../preload/errors'
-import { hookDims, hookName, isResidual, type HookPoint } from '../../preload/hooks'
 import type { Intervention } from '../../preload/run'
 import { sizeOf, type Tensor } from '../../preload/tensor'
-import { hookSizes, resolveHook } from '../models/hook-points'
-import type { TransformerSpec } from '../models/spec'
 import type { AffinePort, DirectionPort, PortValue } from './ports'
 import { rowOffsets } from './ports'
+import type { Runnable } from './runnable'
 import { spread, type Frame, type Selection } from './selection'
 
 type Change =
@@ -19,7 +17,8 @@ type Change =
   | { readonly kind: 'direction'; readonly direction: Tensor; readonly target: number }
 
 export interface PreparedIntervention {
-  readonly point: HookPoint
+  /** Canonical hook name. */
+  readonly hook: string
   readonly selection: Selection
   readonly change: Change
 }
@@ -32,34 +31,39 @@ export type PortsByHook = ReadonlyMap<string, readonly PortValue[]>
  * @throws PatchbayError `hook.unknown`, `hook.unavailable`, `input.invalid` naming the field
  */
 export function prepareInterventions(
-  spec: TransformerSpec,
+  model: Model,
   interventions: readonly Intervention[],
   tensors: Readonly<Record<string, Tensor>>,
   batch: number,
 ): PreparedIntervention[] {
   return interventions.map((intervention, i) =>
-    prepare(spec, intervention, tensors, batch, `interventions.${i}`),
+    prepare(model, intervention, tensors, batch, `interventions.${i}`),
   )
 }
 
+/** What is to be known of a model that is changed. */
+type Model = Pick<Runnable, 'hook' | 'dModel' | 'contextLength'>
+
 function prepare(
-  spec: TransformerSpec,
+  model: Model,
   intervention: Intervention,
   tensors: Readonly<Record<string, Tensor>>,
   batch: number,
   field: string,
 ): PreparedIntervention {
-  const point = resolveHook(spec, intervention.hook)
+  const { name: hook, dims, sizes, residual, shared } = model.hook(intervention.hook)
   const { rows, positions, heads = null, units = null, operation } = intervention
-  const dims = hookDims(point)
-  const sizes = hookSizes(spec, point)
   const headAxis = dims.findIndex((dim) => dim === 'head' || dim === 'kv_head')
+  const hasPositions = dims.some((dim) => dim === 'pos' || dim === 'q_pos')
+  if (rows !== 'all' && shared) throw invalid(`${hook} is the same for all rows`, `${field}.rows`)
+  if (positions !== 'all' && !hasPositions)
+    throw invalid(`${hook} has no positions to choose from`, `${field}.positions`)
   if (rows !== 'all') inRange(rows, batch, `${field}.rows`)
   if (heads !== null && headAxis === -1)
-    throw invalid(`${hookName(point)} has no heads to choose from`, `${field}.heads`)
+    throw invalid(`${hook} has no heads to choose from`, `${field}.heads`)
   if (heads !== null) inRange(heads, sizes[headAxis] ?? Infinity, `${field}.heads`)
   if (units !== null) inRange(units, sizes[sizes.length - 1] ?? Infinity, `${field}.units`)
-  if (Array.isArray(positions)) inRange(positions, spec.contextLength, `${field}.positions`)
+  if (Array.isArray(positions)) inRange(positions, model.contextLength, `${field}.positions`)
 
   const tensor = (name: string): Tensor => {
     if (!Object.hasOwn(tensors, name))
@@ -70,28 +74,25 @@ function prepare(
   switch (operation.kind) {
     case 'add':
       return {
-        point,
+        hook,
         selection,
         change: { kind: 'affine', keep: 1, value: tensor(operation.value), scale: operation.scale },
       }
     case 'replace':
       return {
-        point,
+        hook,
         selection,
         change: { kind: 'affine', keep: 0, value: tensor(operation.value), scale: 1 },
       }
     case 'scale':
-      return { point, selection, change: { kind: 'affine', keep: operation.factor, value: null, scale: 1 } }
+      return { hook, selection, change: { kind: 'affine', keep: operation.factor, value: null, scale: 1 } }
     case 'direction': {
-      if (!isResidual(point))
-        throw invalid(
-          `Directions are removed on the residual stream only, not at ${hookName(point)}`,
-          `${field}.hook`,
-        )
+      if (!residual)
+        throw invalid(`Directions are removed on the residual stream only, not at ${hook}`, `${field}.hook`)
       if (units !== null)
         throw invalid('A direction is changed as a whole, not in chosen units', `${field}.units`)
-      const direction = normalised(tensor(operation.direction), spec.dModel, `${field}.operation.direction`)
-      return { point, selection, change: { kind: 'direction', direction, target: operation.target } }
+      const direction = normalised(tensor(operation.direction), model.dModel, `${field}.operation.direction`)
+      return { hook, selection, change: { kind: 'direction', direction, target: operation.target } }
     }
   }
 }
@@ -129,19 +130,18 @@ const invalid = (sentence: string, field: string): PatchbayError =>
 /** Ports of the prepared interventions for a batch of columns; hook points where nothing is selected have none. */
 export function layOut(prepared: readonly PreparedIntervention[], frame: Frame): PortsByHook {
   const ports = new Map<string, PortValue[]>()
-  for (const { point, selection, change } of prepared) {
+  for (const { hook, selection, change } of prepared) {
     const port =
       change.kind === 'affine'
         ? affinePort(selection, change, frame)
         : directionPort(selection, change, frame)
     if (port === null) continue
-    const name = hookName(point)
-    const before = ports.get(name) ?? []
+    const before = ports.get(hook) ?? []
     const last = before[before.length - 1]
     if (port.kind === 'affine' && before.length > 0 && last.kind === 'affine')
       before[before.length - 1] = composed(last, port)
     else before.push(port)
-    ports.set(name, before)
+    ports.set(hook, before)
   }
   return ports
 }

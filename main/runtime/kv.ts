@@ -4,6 +4,7 @@
  */
 import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { PatchbayError } from '../../preload/errors'
+import { columnPositions, joinColumns, type Layout } from './layout'
 import { floatData, floats } from './session'
 
 /** Of one block: [batch, kv_head, columns, d_head]. Keys as used in the product: after norm, rotary and interventions. */
@@ -24,6 +25,21 @@ export class KeyValueCache {
     readonly keyPositions: Int32Array,
     readonly layers: readonly (LayerCache | null)[],
   ) {}
+
+  /**
+   * The cache after a run: what was cached before it, and behind that the run's own columns.
+   * @param layers keys and values of all columns, by layer
+   */
+  static after(
+    { batch, past, queries, own, lengths }: Layout,
+    before: KeyValueCache | undefined,
+    layers: readonly (LayerCache | null)[],
+  ): KeyValueCache {
+    const first = lengths.map((length, row) => length - own[row])
+    const added = columnPositions(own, queries, first)
+    const keyPositions = joinColumns(batch, past, before?.keyPositions, queries, added)
+    return new KeyValueCache(batch, past + queries, keyPositions, layers)
+  }
 
   static empty(batch: number): KeyValueCache {
     return new KeyValueCache(batch, 0, new Int32Array(0), [])

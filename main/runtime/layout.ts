@@ -124,7 +124,7 @@ export class SharedInputs {
    */
   bias(attention: AttentionSpec): OrtTensor {
     const { window, alibi } = attention
-    const key = `${window}|${alibi === null ? '' : JSON.stringify(alibi)}`
+    const key = biasKey(attention)
     const known = this.#biases.get(key)
     if (known !== undefined) return known
     const made = this.#bias(window ?? Infinity, alibi)
@@ -157,6 +157,10 @@ export class SharedInputs {
     return floats(data, [batch, heads, queries, keys])
   }
 }
+
+/** Attention with equal keys has the same bias. */
+export const biasKey = ({ window, alibi }: Pick<AttentionSpec, 'window' | 'alibi'>): string =>
+  `${window}|${alibi === null ? '' : JSON.stringify(alibi)}`
 
 /** Whether all rows have the same columns, so that one row's bias serves all. */
 function rowsAgree({ batch, queries, past, queryPositions, keyPositions }: Layout): boolean {

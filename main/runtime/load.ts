@@ -3,8 +3,16 @@ import { PatchbayError } from '../../preload/errors'
 import type { Precision, Provider, ProviderChoice } from '../../preload/run'
 import type { Checkpoint } from '../models/formats/checkpoint'
 import type { TransformerSpec } from '../models/spec'
+import { compileOn } from './compile'
+import {
+  availableMemory,
+  forecastMemory,
+  memoryAdvice,
+  requireBudget,
+  sessionBytesUnder,
+  type MemoryForecast,
+} from './forecast'
 import { placeWeights, type PlacedWeights } from './placement'
-import { chooseProvider } from './providers'
 import type { Lowering } from './graph/context'
 import { BlockStack } from './stack'
 
@@ -15,6 +23,8 @@ export interface LoadRequest {
   readonly fingerprint: string
   readonly provider: ProviderChoice
   readonly precision: Precision
+  /** Bytes that the engine process may take; null and undefined: whatever it needs. */
+  readonly memoryBudget?: number | null
   /** Where converted weights may be kept. */
   readonly cacheDir: string
   readonly signal?: AbortSignal
@@ -34,6 +44,10 @@ export interface LoadedModel {
   /** Why another provider than the chosen one computes, or null. */
   readonly providerNote: string | null
   readonly lowering: Lowering
+  /** What it takes in each precision that it can be opened in. */
+  readonly forecasts: readonly MemoryForecast[]
+  /** Bytes that the engine process may take with it, or null. */
+  readonly memoryBudget: number | null
 }
 
 /**
@@ -41,38 +55,38 @@ export interface LoadedModel {
  * @throws PatchbayError `model.incomplete`, `model.unsupported`, `disk.full`, `run.cancelled`, `run.failed`, `memory.exhausted`
  */
 export async function loadModel(request: LoadRequest): Promise<LoadedModel> {
-  const { checkpoint, spec, fingerprint, cacheDir, signal, onProgress } = request
+  const { checkpoint, spec, fingerprint, precision, cacheDir, signal, onProgress } = request
   const report = (stage: LoadProgress['stage'], done: number, total: number): void =>
     onProgress?.({ stage, fraction: total === 0 ? 1 : done / total })
+  const memoryBudget = request.memoryBudget ?? null
+  const forecasts = forecastMemory(checkpoint, spec)
+  if (memoryBudget !== null) requireBudget(forecasts, precision, memoryBudget)
+  const sessionBytes = memoryBudget === null ? undefined : sessionBytesUnder(memoryBudget)
   report('preparing weights', 0, 1)
   const weights = await placeWeights({
     checkpoint,
     spec,
     fingerprint,
+    precision,
     cacheDir,
     signal,
     onProgress: (done, total) => report('preparing weights', done, total),
   })
-  report('testing provider', 0, 1)
-  const { provider, note, lowering } = await chooseProvider(request.provider)
-  const made = await compile(provider).catch(async (error: unknown) => {
-    if (request.provider !== 'auto' || provider === 'cpu' || !isProvidersFault(error)) throw error
-    return { ...(await compile('cpu')), note: `${provider} is not used: ${error.message}` }
+  const { stack, lowering, note } = await compileOn(
+    request.provider,
+    (provider, chosen) => new BlockStack({ spec, weights, provider, lowering: chosen, sessionBytes }),
+    { signal, onProgress: (stage, fraction) => onProgress?.({ stage, fraction }) },
+  ).catch((error: unknown) => {
+    throw withAdvice(error, forecasts)
   })
-  return { weights, lowering, stack: made.stack, provider: made.stack.provider, providerNote: made.note }
-
-  async function compile(on: Provider): Promise<{ stack: BlockStack; note: string | null }> {
-    const stack = new BlockStack({ spec, weights, provider: on, lowering })
-    try {
-      await stack.compile(signal, (done, total) => report('compiling', done, total))
-      return { stack, note }
-    } catch (error) {
-      await stack.release()
-      throw error
-    }
-  }
+  return { weights, lowering, stack, provider: stack.provider, providerNote: note, forecasts, memoryBudget }
 }
 
-/** A model that an accelerator refuses (too large for it, an operator that it lacks) may still run on the CPU. */
-const isProvidersFault = (error: unknown): error is PatchbayError =>
-  error instanceof PatchbayError && (error.code === 'run.failed' || error.code === 'memory.exhausted')
+/** Where there was not enough memory: what would fit into what the machine has. */
+function withAdvice(error: unknown, forecasts: readonly MemoryForecast[]): unknown {
+  if (!(error instanceof PatchbayError) || error.code !== 'memory.exhausted') return error
+  return new PatchbayError(error.code, error.message, {
+    next: memoryAdvice(forecasts, availableMemory()),
+    cause: error,
+  })
+}

@@ -13,6 +13,7 @@ import type { Lowering } from './graph/context'
 import { divergenceGraph, readoutGraph } from './graph/readout'
 import type { PlacedWeights } from './placement'
 import { floatData, floats, int64s, Session, type Feeds } from './session'
+import { SessionPool, type SessionLease } from './session-pool'
 
 export interface ReadoutOptions {
   /** How many of the most probable tokens to return for each row; 0 to d_vocab. */
@@ -39,11 +40,13 @@ export interface Readout {
 
 export interface ReadoutContext {
   readonly spec: TransformerSpec
-  readonly weights: Pick<PlacedWeights, 'folder' | 'add'>
+  readonly weights: Pick<PlacedWeights, 'folder' | 'add' | 'quantised'>
   readonly provider: Provider
   readonly lowering: Lowering
   /** Bound on what one run of the session holds of logits and their like, in bytes. */
   readonly budget?: number
+  /** Whether sessions are made for each reading and released behind it: where memory is short. */
+  readonly transient?: boolean
 }
 
 const graphs = { readout: readoutGraph, divergence: divergenceGraph } as const
@@ -58,7 +61,7 @@ const COPIES_PER_TARGET = 2
 const FLOAT_OUTPUTS = ['max', 'peak', 'weighted', 'topLogits', 'targetLogits', 'targetRanks'] as const
 
 export class ReadoutHead {
-  private readonly sessions = new Map<keyof typeof graphs, Promise<Session>>()
+  private readonly pool = new SessionPool(0)
 
   constructor(private readonly context: ReadoutContext) {}
 
@@ -70,33 +73,28 @@ export class ReadoutHead {
   async read(residuals: Tensor, { k, targets, signal }: ReadoutOptions): Promise<Readout> {
     const { vocab } = this.context.spec
     const rows = this.rowsOf(residuals)
-    if (!Number.isInteger(k) || k < 0 || k > vocab) throw invalid(`${k} of ${vocab} tokens can not be listed`)
     const perRow = targets?.perRow ?? 0
-    checkTargets(targets, rows, vocab)
-    const result: Readout = {
-      topIds: new Int32Array(rows * k),
-      topLogits: new Float32Array(rows * k),
-      topLogProbs: new Float32Array(rows * k),
-      entropy: new Float32Array(rows),
-      targetLogits: new Float32Array(rows * perRow),
-      targetLogProbs: new Float32Array(rows * perRow),
-      targetRanks: new Int32Array(rows * perRow),
-    }
+    checkReadout({ k, targets }, rows, vocab)
+    const result = emptyReadout(rows, k, perRow)
     if (rows === 0) return result
-    const session = await this.session('readout')
-    for (const [start, end] of this.chunks(rows, COPIES + COPIES_PER_TARGET * Math.max(1, perRow))) {
-      throwIfCancelled(signal)
-      const ids = targets?.ids.subarray(start * perRow, end * perRow)
-      const wanted = Math.max(1, k)
-      const outputs = await session.run(
-        {
-          resid: this.slice(residuals, start, end),
-          wanted: floats(new Float32Array(wanted), [wanted]),
-          targets: flatTargets(ids, end - start, perRow, vocab),
-        },
-        [...FLOAT_OUTPUTS, 'topIds'],
-      )
-      reduce(result, outputs, { start, end, k, perRow })
+    const { session, done } = await this.session('readout')
+    try {
+      for (const [start, end] of this.chunks(rows, COPIES + COPIES_PER_TARGET * Math.max(1, perRow))) {
+        throwIfCancelled(signal)
+        const ids = targets?.ids.subarray(start * perRow, end * perRow)
+        const wanted = Math.max(1, k)
+        const outputs = await session.run(
+          {
+            resid: this.slice(residuals, start, end),
+            wanted: floats(new Float32Array(wanted), [wanted]),
+            targets: flatTargets(ids, end - start, perRow, vocab),
+          },
+          [...FLOAT_OUTPUTS, 'topIds'],
+        )
+        reduce(result, outputs, { start, end, k, perRow })
+      }
+    } finally {
+      await done()
     }
     return result
   }
@@ -109,47 +107,48 @@ export class ReadoutHead {
    */
   async divergence(p: Tensor, q: Tensor, { signal }: { signal?: AbortSignal } = {}): Promise<Float32Array> {
     const rows = this.rowsOf(p)
-    if (this.rowsOf(q) !== rows) throw invalid(`${rows} rows can not be compared with ${q.shape[0]}`)
+    if (this.rowsOf(q) !== rows) throw unequal(p, q)
     const result = new Float32Array(rows)
     if (rows === 0) return result
-    const session = await this.session('divergence')
-    for (const [start, end] of this.chunks(rows, 2 * COPIES)) {
-      throwIfCancelled(signal)
-      const feeds: Feeds = { p: this.slice(p, start, end), q: this.slice(q, start, end) }
-      const names = ['peakP', 'peakQ', 'weighted']
-      const outputs = await session.run(feeds, names)
-      const [peakP, peakQ, weighted] = names.map((name) => floatData(outputs[name]))
-      for (let i = 0; i < end - start; i++)
-        result[start + i] = Math.max(0, weighted[i] + Math.log(peakP[i]) - Math.log(peakQ[i]))
+    const { session, done } = await this.session('divergence')
+    try {
+      for (const [start, end] of this.chunks(rows, 2 * COPIES)) {
+        throwIfCancelled(signal)
+        const feeds: Feeds = { p: this.slice(p, start, end), q: this.slice(q, start, end) }
+        const names = ['peakP', 'peakQ', 'weighted']
+        const outputs = await session.run(feeds, names)
+        const [peakP, peakQ, weighted] = names.map((name) => floatData(outputs[name]))
+        for (let i = 0; i < end - start; i++)
+          result[start + i] = Math.max(0, weighted[i] + Math.log(peakP[i]) - Math.log(peakQ[i]))
+      }
+    } finally {
+      await done()
     }
     return result
   }
 
   /** Frees the sessions. */
-  async release(): Promise<void> {
-    const sessions = [...this.sessions.values()]
-    this.sessions.clear()
-    for (const session of sessions) await (await session).release()
+  release(): Promise<void> {
+    return this.pool.release()
   }
 
-  /** Compiled when it is first needed; without prepacking, which would keep a second copy of the unembedding. */
-  private async session(kind: keyof typeof graphs): Promise<Session> {
-    const known = this.sessions.get(kind)
-    if (known !== undefined) return known
-    const { spec, weights, provider, lowering } = this.context
-    const graph = graphs[kind](spec, weights.add, lowering)
-    const session = Session.create(graph, { provider, folder: weights.folder, prepack: false })
-    this.sessions.set(kind, session)
-    // A failure is the caller's to see; the next call tries again.
-    session.catch(() => this.sessions.delete(kind))
-    return session
+  /**
+   * Compiled when it is first needed; without prepacking, which would keep a second copy of the unembedding, unless that is
+   * quantised: then it is small, and would be made float32 in every run.
+   */
+  private session(kind: keyof typeof graphs): Promise<SessionLease> {
+    const { spec, weights, provider, lowering, transient = false } = this.context
+    return this.pool.lease({ key: kind, bytes: transient ? 0 : null }, () =>
+      Session.create(graphs[kind](spec, weights.add, lowering), {
+        provider,
+        folder: weights.folder,
+        prepack: weights.quantised,
+      }),
+    )
   }
 
-  private rowsOf({ shape, data }: Tensor): number {
-    const { dModel } = this.context.spec
-    if (shape.length !== 2 || shape[1] !== dModel || data.length !== shape[0] * dModel)
-      throw invalid(`residual-stream rows [${shape.join(', ')}] do not fit a model of width ${dModel}`)
-    return shape[0]
+  private rowsOf(residuals: Tensor): number {
+    return rowsOf(residuals, this.context.spec.dModel)
   }
 
   private slice({ data }: Tensor, start: number, end: number): OrtTensor {
@@ -207,13 +206,35 @@ function flatTargets(ids: Int32Array | undefined, rows: number, perRow: number, 
   return int64s(flat, [rows, columns])
 }
 
-function checkTargets(targets: ReadoutOptions['targets'], rows: number, vocab: number): void {
+/** Rows of a residual stream [n, d_model]. @throws PatchbayError `input.invalid` */
+export function rowsOf({ shape, data }: Tensor, dModel: number): number {
+  if (shape.length !== 2 || shape[1] !== dModel || data.length !== shape[0] * dModel)
+    throw invalid(`residual-stream rows [${shape.join(', ')}] do not fit a model of width ${dModel}`)
+  return shape[0]
+}
+
+export const emptyReadout = (rows: number, k: number, perRow: number): Readout => ({
+  topIds: new Int32Array(rows * k),
+  topLogits: new Float32Array(rows * k),
+  topLogProbs: new Float32Array(rows * k),
+  entropy: new Float32Array(rows),
+  targetLogits: new Float32Array(rows * perRow),
+  targetLogProbs: new Float32Array(rows * perRow),
+  targetRanks: new Int32Array(rows * perRow),
+})
+
+/** @throws PatchbayError `input.invalid` for k or targets that do not fit */
+export function checkReadout({ k, targets }: ReadoutOptions, rows: number, vocab: number): void {
+  if (!Number.isInteger(k) || k < 0 || k > vocab) throw invalid(`${k} of ${vocab} tokens can not be listed`)
   if (targets === undefined) return
   if (targets.ids.length !== rows * targets.perRow)
     throw invalid(`${targets.ids.length} target tokens do not fit ${rows} rows of ${targets.perRow}`)
   const outside = targets.ids.find((id) => id < 0 || id >= vocab)
   if (outside !== undefined) throw invalid(`there is no token ${outside} in a vocabulary of ${vocab}`)
 }
+
+export const unequal = (p: Tensor, q: Tensor): PatchbayError =>
+  invalid(`${p.shape[0]} rows can not be compared with ${q.shape[0]}`)
 
 const invalid = (problem: string): PatchbayError =>
   new PatchbayError('input.invalid', `Reading out is not possible: ${problem}.`, {

@@ -1,12 +1,10 @@
-/** Executes a `RunRequest` on a block stack: checks it against the model, lays out its interventions, runs, and shapes the result. */
+/** Executes a `RunRequest` on whatever runs a model: checks it against the model, lays out its interventions, runs, and shapes the result. */
 import { PatchbayError } from '../../preload/errors'
 import type { RunInput, RunRequest, RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
-import { resolveHook } from '../models/hook-points'
-import type { TransformerSpec } from '../models/spec'
 import type { ForwardRequest } from './forward'
 import { layOut, prepareInterventions } from './interventions'
-import type { BlockStack } from './stack'
+import type { Runnable } from './runnable'
 
 export interface ExecuteOptions {
   readonly signal?: AbortSignal
@@ -20,21 +18,20 @@ export interface ExecuteOptions {
  *   and what a run throws
  */
 export async function executeRun(
-  stack: BlockStack,
+  stack: Runnable,
   input: RunInput,
   options: ExecuteOptions = {},
 ): Promise<RunResult> {
   const { request, tensors } = input
-  const { spec } = stack
-  checkPrompts(spec, request.rows)
+  checkPrompts(stack, request.rows)
   checkPositions(request)
-  const start = startOf(spec, request, tensors)
-  const prepared = prepareInterventions(spec, request.interventions, tensors, request.rows.length)
+  const start = startOf(stack, request, tensors)
+  const prepared = prepareInterventions(stack, request.interventions, tensors, request.rows.length)
   const layout = stack.layoutOf({ start })
   const stopped = request.stopLayer !== undefined
   const result = await stack.forward({
     start,
-    captures: request.captures.map((name) => resolveHook(spec, name)),
+    captures: request.captures.map((name) => stack.hook(name).name),
     ports: layOut(prepared, { layout, promptLengths: layout.lengths }),
     stopLayer: request.stopLayer,
     logits: stopped ? 'none' : request.logits,
@@ -53,20 +50,24 @@ export async function executeRun(
  * @param extra tokens that will be generated behind each row at least
  * @throws PatchbayError `prompt.empty`, `prompt.too-long`, `input.invalid` for an id outside the vocabulary
  */
-export function checkPrompts(spec: TransformerSpec, rows: readonly (readonly number[])[], extra = 0): void {
+export function checkPrompts(
+  { contextLength, vocab }: Pick<Runnable, 'contextLength' | 'vocab'>,
+  rows: readonly (readonly number[])[],
+  extra = 0,
+): void {
   rows.forEach((tokens, row) => {
     const field = `rows.${row}`
     if (tokens.length === 0)
       throw new PatchbayError('prompt.empty', `Row ${row} has no tokens.`, { next: 'Type a prompt.', field })
-    if (tokens.length + extra > spec.contextLength)
+    if (tokens.length + extra > contextLength)
       throw new PatchbayError(
         'prompt.too-long',
-        `The prompt has ${tokens.length} tokens, but this model reads at most ${spec.contextLength - extra}.`,
+        `The prompt has ${tokens.length} tokens, but this model reads at most ${contextLength - extra}.`,
         { next: 'Shorten the prompt.', field },
       )
-    const bad = tokens.find((id) => id >= spec.vocab)
+    const bad = tokens.find((id) => id >= vocab)
     if (bad !== undefined)
-      throw new PatchbayError('input.invalid', `Token id ${bad} is not in the vocabulary of ${spec.vocab}.`, {
+      throw new PatchbayError('input.invalid', `Token id ${bad} is not in the vocabulary of ${vocab}.`, {
         next: 'Encode the prompt with this model’s tokenizer.',
         field,
       })
@@ -94,13 +95,13 @@ function checkPositions({ interventions, rows }: RunRequest): void {
 }
 
 function startOf(
-  spec: TransformerSpec,
+  { dModel }: Runnable,
   { rows, start }: RunRequest,
   tensors: Readonly<Record<string, Tensor>>,
 ): ForwardRequest['start'] {
   if (start === undefined) return { kind: 'tokens', rows }
   const lengths = rows.map((row) => row.length)
-  const wanted = [rows.length, Math.max(...lengths), spec.dModel]
+  const wanted = [rows.length, Math.max(...lengths), dModel]
   const residual = Object.hasOwn(tensors, start.residual) ? tensors[start.residual] : undefined
   if (residual === undefined || residual.shape.join() !== wanted.join())
     throw new PatchbayError(

@@ -18,11 +18,6 @@ export interface Hook {
   readonly shared: boolean
 }
 
-/** A run, with hook points by their canonical names. */
-export interface RunnableRequest extends Omit<ForwardRequest, 'captures'> {
-  readonly captures?: readonly string[]
-}
-
 export interface Runnable {
   readonly dModel: number
   readonly vocab: number
@@ -32,7 +27,7 @@ export interface Runnable {
   /** Columns and positions that a request computes; its interventions are laid out for it. */
   layoutOf(request: Pick<ForwardRequest, 'start' | 'cache'>): Layout
   /** Runs are taken one after the other. */
-  forward(request: RunnableRequest): Promise<ForwardResult>
+  forward(request: ForwardRequest): Promise<ForwardResult>
   /** Logits [n, d_vocab] of residual-stream rows [n, d_model] as they are before the final norm. */
   unembed(rows: Tensor, signal?: AbortSignal): Promise<Tensor>
   /**

@@ -3,7 +3,6 @@
  * and a value of the smallest shapes that broadcast to the hook point.
  */
 import { PatchbayError } from '../../preload/errors'
-import type { Dim } from '../../preload/hooks'
 import type { PositionSet } from '../../preload/run'
 import { sizeOf, type Tensor } from '../../preload/tensor'
 import { GAP, type Layout } from './layout'
@@ -16,7 +15,7 @@ export interface Frame {
 
 export interface Selection {
   /** Axes of the hook point with their sizes; null where the run decides. */
-  readonly dims: readonly Dim[]
+  readonly dims: readonly string[]
   readonly sizes: readonly (number | null)[]
   readonly rows: 'all' | readonly number[]
   readonly positions: PositionSet
@@ -130,7 +129,7 @@ function fill(
   return { shape, data }
 }
 
-function axisSelection(dim: Dim, axis: number, selection: Selection, frame: Frame): AxisSelection {
+function axisSelection(dim: string, axis: number, selection: Selection, frame: Frame): AxisSelection {
   const { layout } = frame
   const { batch, queries, past } = layout
   if (dim === 'pos' || dim === 'q_pos') return positionSelection(selection.positions, frame)

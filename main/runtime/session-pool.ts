@@ -27,7 +27,7 @@ export interface SessionLease {
 }
 
 /** Measured: a session without its weights. */
-const SESSION_BYTES = 2 ** 20
+export const SESSION_BYTES = 2 ** 20
 
 export class SessionPool {
   /** In order of use, least recent first. */
@@ -51,7 +51,7 @@ export class SessionPool {
   async lease({ key, bytes }: PoolKey, compile: () => Promise<Session>): Promise<SessionLease> {
     if (this.#released)
       throw new PatchbayError('model.not-open', 'The model was closed.', { next: 'Open it again.' })
-    const entry = this.#entries.get(key) ?? this.#add(compile(), bytes)
+    const entry = this.#entries.get(key) ?? this.#add(compile, bytes)
     this.#entries.delete(key)
     this.#entries.set(key, entry)
     entry.users++
@@ -75,7 +75,11 @@ export class SessionPool {
     await Promise.all(idle.map(([key, entry]) => this.#drop(key, entry)))
   }
 
-  #add(session: Promise<Session>, bytes: number | null): Entry {
+  /** Room is made before it is compiled. */
+  #add(compile: () => Promise<Session>, bytes: number | null): Entry {
+    const session = Promise.resolve()
+      .then(() => this.#evict())
+      .then(compile)
     const entry = { session, bytes: bytes === null ? 0 : SESSION_BYTES + bytes, users: 0 }
     this.#bytes += entry.bytes
     return entry

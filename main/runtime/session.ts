@@ -81,8 +81,10 @@ function ortOptions({ provider, folder, prepack }: SessionOptions): InferenceSes
     enableMemPattern: false,
     extra: {
       session: {
-        // Many sessions with a thread pool each: pools that spin would fight for the cores.
-        intra_op: { allow_spinning: '0' },
+        // Many sessions with a thread pool each: pools that spin for as long as is usual would fight for the cores, and
+        // pools that never spin wake up late between operators. 50 µs decode a quarter faster than 0 on two idle cores,
+        // and as fast on busy ones.
+        intra_op: { allow_spinning: '1', spin_duration_us: '50' },
         inter_op: { allow_spinning: '0' },
         disable_prepacking: prepack ? '0' : '1',
         ...(folder === undefined ? {} : { model_external_initializers_file_folder_path: folder }),

@@ -3,17 +3,22 @@
  * them as a tensor, so a run can start and stop at any block, and progress and cancellation fall between blocks.
  */
 import { PatchbayError } from '../../preload/errors'
+import { hookDims, hookName, isResidual } from '../../preload/hooks'
 import type { Provider } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
+import { hookSizes, resolveHook } from '../models/hook-points'
+import { sameAngles } from '../models/rope'
 import type { TransformerSpec } from '../models/spec'
 import { throwIfCancelled } from './cancelled'
 import { CompiledGraphs, type CompileOptions } from './compiled'
 import { ForwardRun, type ForwardRequest, type ForwardResult } from './forward'
 import { plainVariant } from './graph/variant'
+import type { KeyValueCache } from './kv'
 import { layoutOf, type Layout } from './layout'
+import type { Hook, Runnable } from './runnable'
 import { failure } from './session'
 
-export class BlockStack {
+export class BlockStack implements Runnable {
   readonly spec: TransformerSpec
   readonly provider: Provider
   readonly #graphs: CompiledGraphs
@@ -25,19 +30,56 @@ export class BlockStack {
     this.#graphs = new CompiledGraphs(options)
   }
 
-  /** Compiles the plain graphs, so that the first run does not wait for them. */
+  get dModel(): number {
+    return this.spec.dModel
+  }
+
+  get vocab(): number {
+    return this.spec.vocab
+  }
+
+  get contextLength(): number {
+    return this.spec.contextLength
+  }
+
+  hook(name: string): Hook {
+    const point = resolveHook(this.spec, name)
+    return {
+      name: hookName(point),
+      dims: hookDims(point),
+      sizes: hookSizes(this.spec, point),
+      residual: isResidual(point),
+      shared: false,
+    }
+  }
+
+  /** Compiles the plain graphs that stay, so that the first run does not wait for them. */
   async compile(signal?: AbortSignal, onProgress?: (done: number, total: number) => void): Promise<void> {
-    const layers = this.spec.blocks.length
     const parts = [
       () => this.#graphs.embedding(plainVariant()),
-      ...this.spec.blocks.map((_, layer) => () => this.#graphs.block(layer, plainVariant())),
-      () => this.#graphs.unembedding(plainVariant()),
+      ...this.#segments().map(
+        ([first, count]) =>
+          () =>
+            count > 1
+              ? this.#graphs.segment(first, count)
+              : this.#graphs.stays(first) && this.#graphs.block(first, plainVariant()),
+      ),
+      () => this.#graphs.stays('unembedding') && this.#graphs.unembedding(plainVariant()),
     ]
     for (const [i, part] of parts.entries()) {
       throwIfCancelled(signal)
-      await (await part()).done()
-      onProgress?.(i + 1, layers + 2)
+      const lease = await part()
+      if (lease !== false) await lease.done()
+      onProgress?.(i + 1, parts.length)
     }
+  }
+
+  /** First block and number of blocks of each graph. */
+  #segments(): [number, number][] {
+    const found: [number, number][] = []
+    for (let layer = 0; layer < this.spec.blocks.length; layer += found[found.length - 1][1])
+      found.push([layer, this.#graphs.segmentAt(layer)])
+    return found
   }
 
   /** Columns and positions that a request computes; its interventions are laid out for it. */
@@ -84,6 +126,12 @@ export class BlockStack {
     })
     if (result.logits === null) throw new PatchbayError('internal', 'The unembedding gave no logits.')
     return { shape: [count, this.spec.vocab], data: result.logits.data }
+  }
+
+  /** Where a rotary scaling depends on the length, cached keys may be rotated for another one. */
+  continues(cache: KeyValueCache): boolean {
+    const { ropes } = this.spec
+    return cache.lengths().every((length) => ropes.every((rope) => sameAngles(rope, length, length + 1)))
   }
 
   /** Sessions that are compiled now. */

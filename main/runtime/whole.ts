@@ -9,7 +9,7 @@ import type { AttentionSpec, TransformerSpec } from '../models/spec'
 import { GraphBuilder } from '../onnx/builder'
 import type { Graph, Value } from '../onnx/graph'
 import { blockNodes, pastInputs } from './graph/block'
-import type { AddWeight, Context, Lowering } from './graph/context'
+import { weightsIn, type AddWeight, type Lowering } from './graph/context'
 import { embeddingNodes, unembeddingNodes } from './graph/ends'
 import { Hooks } from './graph/hooks'
 import { plainVariant } from './graph/variant'
@@ -28,9 +28,9 @@ const biasKey = ({ window, alibi }: AttentionSpec): string =>
  */
 export function wholeGraph(spec: TransformerSpec, addWeight: AddWeight, lowering: Lowering): Graph {
   const g = new GraphBuilder('whole')
-  const weight: Context<string>['weight'] = (w) => addWeight(g, w)
-  const outer = { g, weight, lowering, hooks: new Hooks<OuterSite>(g, plainVariant()) }
-  const inner = { g, weight, lowering, hooks: new Hooks<BlockSite>(g, plainVariant()) }
+  const weights = weightsIn(g, addWeight)
+  const outer = { g, ...weights, lowering, hooks: new Hooks<OuterSite>(g, plainVariant()) }
+  const inner = { g, ...weights, lowering, hooks: new Hooks<BlockSite>(g, plainVariant()) }
   const tokens = g.input('tokens', 'int64', ['batch', 'pos'])
   const positions = spec.embedding.positions === null ? null : g.input('positions', 'int64', ['batch', 'pos'])
   const angles = spec.ropes.map((rope, i) => ({

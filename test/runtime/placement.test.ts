@@ -7,6 +7,7 @@ import { writeSafetensors, type SafetensorsInput } from '../../main/models/forma
 import type { LinearSpec, TransformerSpec } from '../../main/models/spec'
 import { sliced, unpermuted, weight, type Weight } from '../../main/models/weights'
 import { GraphBuilder } from '../../main/onnx/builder'
+import { weightsIn } from '../../main/runtime/graph/context'
 import { placeWeights, type PlacedWeights } from '../../main/runtime/placement'
 import { floatData, Session } from '../../main/runtime/session'
 
@@ -60,7 +61,7 @@ async function place(storage: SafetensorsInput['storage'], used: Weight): Promis
 /** The weight's numbers as a session sees them. */
 async function seen(placed: PlacedWeights, used: Weight): Promise<number[]> {
   const g = new GraphBuilder('weight')
-  g.output(g.op('Mul', [placed.add(g, used), g.scalar(1)], {}), 'y')
+  g.output(g.op('Mul', [weightsIn(g, placed.add).weight(used), g.scalar(1)], {}), 'y')
   const session = await Session.create(g.finish(), { provider: 'cpu', folder: placed.folder, prepack: false })
   const { y } = await session.run({}, ['y'])
   await session.release()

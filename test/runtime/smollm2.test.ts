@@ -16,7 +16,7 @@ import { loadModel } from '../../main/runtime/load'
 import { executeRun } from '../../main/runtime/request'
 import type { BlockStack } from '../../main/runtime/stack'
 import { residualPoints } from '../../preload/hooks'
-import { generateRequest, runRequest } from '../../preload/run'
+import { generateRequest, runRequest, type Precision } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
 
 const model = path.join(process.env.PATCHBAY_MODELS ?? '', 'SmolLM2-135M-Instruct.Q4_1.gguf')
@@ -24,9 +24,15 @@ const isHere = process.env.PATCHBAY_MODELS !== undefined && existsSync(model)
 const fingerprint = 'f'.repeat(64)
 const TOLERANCE = 1e-4
 
-describe.skipIf(!isHere)(
-  `SmolLM2 from GGUF${isHere ? '' : ' (skipped: PATCHBAY_MODELS names no folder with the file)'}`,
-  () => {
+const ways: { precision: Precision; memoryBudget: number | null }[] = [
+  { precision: 'float32', memoryBudget: null },
+  { precision: 'quantised', memoryBudget: null },
+  { precision: 'float32', memoryBudget: 400e6 },
+]
+
+describe.skipIf(!isHere).each(ways)(
+  `SmolLM2 from GGUF in $precision within $memoryBudget bytes${isHere ? '' : ' (skipped: PATCHBAY_MODELS names no folder with the file)'}`,
+  ({ precision, memoryBudget }) => {
     let stack: BlockStack
     let reference: SafetensorsFile
     let cacheDir: string
@@ -40,7 +46,8 @@ describe.skipIf(!isHere)(
         spec,
         fingerprint,
         provider: 'cpu',
-        precision: 'float32',
+        precision,
+        memoryBudget,
         cacheDir,
       })
       stack = loaded.stack
@@ -62,7 +69,8 @@ describe.skipIf(!isHere)(
       data: await reference.readFloat32(name),
     })
 
-    it.each(['ioi', 'code', 'chat'])(
+    // Block by block every token takes its time: one prompt shows it.
+    it.each(memoryBudget === null ? ['ioi', 'code', 'chat'] : ['ioi'])(
       'gives logits, residual stream, lens and greedy tokens of "%s"',
       async (prompt) => {
         const tokens = await integers(`${prompt}.input_ids`)

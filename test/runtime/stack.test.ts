@@ -9,7 +9,6 @@ import { allFused } from '../../main/runtime/graph/context'
 import { placeWeights, type PlacedWeights } from '../../main/runtime/placement'
 import { BlockStack } from '../../main/runtime/stack'
 import { WholeModel } from '../../main/runtime/whole'
-import { parseHook, type HookPoint } from '../../preload/hooks'
 import type { Tensor } from '../../preload/tensor'
 
 const location = path.join(import.meta.dirname, '../reference/cases/architectures/mistral_sliding')
@@ -39,11 +38,6 @@ afterAll(async () => {
   await checkpoint.close()
 })
 
-const point = (name: string): HookPoint => {
-  const parsed = parseHook(name)
-  if (parsed === null) throw new Error(name)
-  return parsed
-}
 const logitsOf = ({ logits }: ForwardResult): Tensor => {
   if (logits === null) throw new Error('no logits')
   return logits
@@ -92,7 +86,7 @@ describe('the block stack', () => {
     const hook = `blocks.${layer}.hook_resid_pre`
     const base = await stack.forward({
       start: { kind: 'tokens', rows: [tokens] },
-      captures: [point(hook)],
+      captures: [hook],
       keepCache: true,
       logits: 'last',
     })
@@ -188,7 +182,7 @@ describe('the block stack', () => {
     const residual = { shape: [1, 1, spec.dModel], data: new Float32Array(spec.dModel) }
     const start = { kind: 'residual', layer: 1, residual, lengths: [1] } as const
     for (const name of ['blocks.0.hook_mlp_out', 'hook_embed'])
-      await expect(stack.forward({ start, captures: [point(name)] })).rejects.toMatchObject({
+      await expect(stack.forward({ start, captures: [name] })).rejects.toMatchObject({
         code: 'hook.unavailable',
         field: name,
       })
@@ -207,7 +201,7 @@ describe('compiled variants', () => {
     const plain = own.sessions
     expect(plain).toBe(spec.blocks.length + 2)
     const start = { kind: 'tokens', rows: [tokens] } as const
-    const hooks = ['hook_attn_out', 'attn.hook_z', 'mlp.hook_post'].map((site) => point(`blocks.0.${site}`))
+    const hooks = ['hook_attn_out', 'attn.hook_z', 'mlp.hook_post'].map((site) => `blocks.0.${site}`)
     await own.forward({ start, captures: hooks })
     expect(own.sessions).toBe(plain)
     await own.forward({ start, ports: ported('blocks.0.hook_mlp_out', spec.dModel) })

@@ -112,7 +112,7 @@ async function list(folder: string): Promise<string[]> {
   }
 }
 
-async function readConfig(folder: string): Promise<unknown> {
+export async function readConfig(folder: string): Promise<unknown> {
   if (!(await list(folder)).includes('config.json')) return undefined
   return readJson(path.join(folder, 'config.json'), true)
 }

@@ -6,7 +6,7 @@ import { GraphSurgery, type PortSpec } from '../../onnx/exported/surgery'
 import { writeModel } from '../../onnx/exported/write'
 import { portInput, variantKey, type PortKind, type Variant } from '../graph/variant'
 import { Session } from '../session'
-import { SessionPool, type SessionLease } from '../session-pool'
+import { SESSION_BYTES, SessionPool, type SessionLease } from '../session-pool'
 import type { ExportedPlan, PlacedHook } from './plan'
 
 export interface ExportedSessions {
@@ -28,7 +28,7 @@ export class ExportedGraphs {
     this.#options = options
     this.#bytes = options.plan.parts.map(weightBytes)
     // Enough for one variant of every part.
-    this.#pool = new SessionPool(this.#bytes.reduce((sum, bytes) => sum + bytes + 2 * 2 ** 20, 0))
+    this.#pool = new SessionPool(this.#bytes.reduce((sum, bytes) => sum + bytes + 2 * SESSION_BYTES, 0))
   }
 
   get count(): number {

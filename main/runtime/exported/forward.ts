@@ -3,11 +3,10 @@ import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { PatchbayError } from '../../../preload/errors'
 import type { Tensor } from '../../../preload/tensor'
 import { throwIfCancelled } from '../cancelled'
-import type { ForwardResult } from '../forward'
+import type { ForwardRequest, ForwardResult } from '../forward'
 import { KeyValueCache, type LayerCache } from '../kv'
-import { columnPositions, joinColumns, type Layout } from '../layout'
+import type { Layout } from '../layout'
 import { applyPorts, kindsOf, withPorts, type PortValue } from '../ports'
-import type { RunnableRequest } from '../runnable'
 import { floatData, floats, type Feeds } from '../session'
 import { runLeased } from '../session-pool'
 import { captureOutput, type ExportedGraphs } from './compiled'
@@ -26,7 +25,7 @@ export class ExportedRun {
     private readonly plan: ExportedPlan,
     private readonly graphs: ExportedGraphs,
     private readonly layout: Layout,
-    private readonly request: RunnableRequest,
+    private readonly request: ForwardRequest,
     contextLength: number,
   ) {
     const { start, cache } = request
@@ -164,14 +163,10 @@ export class ExportedRun {
   /** Keys and values for a next run; without any where the graph gives none, and its positions are computed again. */
   #cache(): KeyValueCache | null {
     if (this.request.keepCache !== true) return null
-    const { batch, past, queries, own, lengths } = this.layout
-    const before = lengths.map((length, row) => length - own[row])
-    const added = columnPositions(own, queries, before)
-    const keyPositions = joinColumns(batch, past, this.request.cache?.keyPositions, queries, added)
     const layers: LayerCache[] = []
     for (let i = 0; i < this.#outputs.length; i += 2)
       layers.push({ key: this.#outputs[i], value: this.#outputs[i + 1] })
-    return new KeyValueCache(batch, past + queries, keyPositions, layers)
+    return KeyValueCache.after(this.layout, this.request.cache, layers)
   }
 
   /** Each row's last real column of x [batch, pos, width] → [batch, 1, width]. */

@@ -3,7 +3,14 @@
  * these parts each hook point and each raw value is changed and given out.
  */
 import { PatchbayError } from '../../../preload/errors'
-import { hookDims, isResidual, parseHook, type Dim as HookDim } from '../../../preload/hooks'
+import {
+  hookDims,
+  hookName,
+  isResidual,
+  parseHook,
+  type Dim as HookDim,
+  type HookPoint,
+} from '../../../preload/hooks'
 import type { Decoder, Recognition } from '../../models/exported/recognise'
 import type { Dim } from '../../onnx/graph'
 import { cutGraph, crossingsOf, type Part } from '../../onnx/exported/cut'
@@ -96,15 +103,18 @@ class HookPlaces {
     private readonly cuts: readonly string[],
   ) {}
 
-  find(name: string): PlacedHook {
-    const found = this.#known.get(name) ?? (name.startsWith(RAW) ? this.#raw(name) : this.#recognised(name))
+  find(asked: string): PlacedHook {
+    const point = parseHook(asked)
+    const name = point === null ? asked : hookName(point)
+    const known = this.#known.get(name)
+    if (known !== undefined) return known
+    const found = name.startsWith(RAW) ? this.#raw(name) : this.#recognised(name, point)
     this.#known.set(name, found)
     return found
   }
 
-  #recognised(name: string): PlacedHook {
+  #recognised(name: string, point: HookPoint | null): PlacedHook {
     const { decoder, view, missing } = this.recognition
-    const point = parseHook(name)
     const site = decoder?.sites.get(name)
     if (point === null || site === undefined) {
       const reason = missing.find(({ what }) => what === name)?.reason

@@ -6,7 +6,8 @@ import { throwIfCancelled } from '../cancelled'
 import type { ForwardRequest, ForwardResult } from '../forward'
 import type { KeyValueCache } from '../kv'
 import { layoutOf, type Layout } from '../layout'
-import type { Hook, Runnable, RunnableRequest } from '../runnable'
+import type { Hook, Runnable } from '../runnable'
+import { failure } from '../session'
 import { ExportedGraphs } from './compiled'
 import { ExportedRun } from './forward'
 import type { ExportedPlan } from './plan'
@@ -61,10 +62,16 @@ export class ExportedStack implements Runnable {
       : layoutOf(start.lengths, cache, start.residual.shape[1])
   }
 
-  forward(request: RunnableRequest): Promise<ForwardResult> {
-    const run = this.#queue.then(() =>
-      new ExportedRun(this.plan, this.#graphs, this.layoutOf(request), request, this.contextLength).run(),
-    )
+  forward(request: ForwardRequest): Promise<ForwardResult> {
+    const run = this.#queue.then(async () => {
+      try {
+        const layout = this.layoutOf(request)
+        return await new ExportedRun(this.plan, this.#graphs, layout, request, this.contextLength).run()
+      } catch (error) {
+        // Arrays of ours that do not fit are a RangeError.
+        throw error instanceof RangeError ? failure('The run', error) : error
+      }
+    })
     this.#queue = run.catch(() => undefined)
     return run
   }
@@ -102,10 +109,11 @@ export class ExportedStack implements Runnable {
 
   continues(cache: KeyValueCache): boolean {
     const { decoder, recognition } = this.plan
-    if (decoder?.past == null || cache.layers.length < decoder.layers) return false
-    if (recognition.roles.positions !== null) return true
-    // Without positions to feed, the graph counts columns: rows must then be equally long and without gaps.
-    return recognition.roles.mask !== null && cache.lengths().every((length) => length === cache.columns)
+    const past = decoder?.past ?? null
+    if (past === null || cache.layers.length < past.length) return false
+    const uniform = cache.lengths().every((length) => length === cache.columns)
+    // Rows of different lengths leave gaps: they must be masked, and positions can not be counted by columns.
+    return uniform || (recognition.roles.mask !== null && recognition.roles.positions !== null)
   }
 
   /** Sessions that are compiled now. */

@@ -4,7 +4,7 @@ import type { BlockSpec, NormSpec, TransformerSpec } from '../../models/spec'
 import { GraphBuilder } from '../../onnx/builder'
 import type { Graph, Value } from '../../onnx/graph'
 import { attention, type AttentionInputs } from './attention'
-import type { AddWeight, Context, Lowering } from './context'
+import { weightsIn, type AddWeight, type Context, type Lowering } from './context'
 import { directSites } from './derived'
 import { Hooks } from './hooks'
 import { multiplied } from './linear'
@@ -29,7 +29,7 @@ export function blockGraph(
   const direct = directSites(spec, layer, Object.keys(blockSites) as BlockSite[])
   const context = {
     g,
-    weight: (w) => addWeight(g, w),
+    ...weightsIn(g, addWeight),
     hooks: new Hooks(g, { ...variant, captures: new Set([...direct, ...variant.captures]) }),
     lowering,
   } satisfies Context<BlockSite>

@@ -9,7 +9,7 @@ import type { AttentionSpec, NormSpec, TransformerSpec } from '../../models/spec
 import { GraphBuilder } from '../../onnx/builder'
 import type { Graph } from '../../onnx/graph'
 import { headResults } from './attention'
-import type { AddWeight, Lowering } from './context'
+import { weightsIn, type AddWeight, type Lowering } from './context'
 import { Hooks } from './hooks'
 import { norm } from './norm'
 import { scoresAndPattern } from './scores'
@@ -81,7 +81,7 @@ export function scoresGraph(
   const query = g.input('query', 'float32', ['batch', 'pos', spec.heads * spec.headDim])
   const key = g.input('key', 'float32', ['batch', spec.kvHeads, 'past+pos', spec.headDim])
   const bias = g.input('bias', 'float32', ['?batch', '?head', 'pos', 'past+pos'])
-  scoresAndPattern({ g, hooks, lowering, weight: (weight) => addWeight(g, weight) }, spec, query, key, bias)
+  scoresAndPattern({ g, hooks, lowering, ...weightsIn(g, addWeight) }, spec, query, key, bias)
   return g.finish()
 }
 
@@ -89,7 +89,7 @@ export function scoresGraph(
 export function normGraph(spec: NormSpec, width: number, lowering: Lowering): Graph {
   const g = new GraphBuilder('norm')
   const hooks = new Hooks<NormPart>(g, { captures: new Set(['scale', 'normalized']), ports: new Map() })
-  const context = { g, hooks, lowering, weight: () => g.scalar(1) }
+  const context = { g, hooks, lowering, ...weightsIn(g, () => g.scalar(1)) }
   const x = g.input('x', 'float32', ['batch*pos', width])
   norm(context, { ...spec, weight: null, bias: null }, x, { scale: 'scale', normalized: 'normalized' })
   return g.finish()
@@ -100,9 +100,6 @@ export type NormPart = 'scale' | 'normalized'
 export function resultGraph(spec: AttentionSpec, addWeight: AddWeight): Graph {
   const g = new GraphBuilder('result')
   const z = g.input('z', 'float32', ['batch*pos', spec.heads * spec.headDim])
-  g.output(
-    headResults(g, (weight) => addWeight(g, weight), spec, z),
-    'result',
-  )
+  g.output(headResults(g, weightsIn(g, addWeight).weight, spec, z), 'result')
   return g.finish()
 }

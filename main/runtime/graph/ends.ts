@@ -3,9 +3,9 @@ import type { OuterSite } from '../../../preload/hooks'
 import type { TransformerSpec } from '../../models/spec'
 import { GraphBuilder } from '../../onnx/builder'
 import type { Graph, Value } from '../../onnx/graph'
-import type { AddWeight, Context, Lowering } from './context'
+import { weightsIn, type AddWeight, type Context, type Lowering } from './context'
 import { Hooks } from './hooks'
-import { linear, multiplied } from './linear'
+import { linear, multiplied, rowsOf } from './linear'
 import { norm } from './norm'
 import type { Variant } from './variant'
 
@@ -22,7 +22,7 @@ export function embeddingGraph(
   const g = new GraphBuilder('embedding')
   const context = {
     g,
-    weight: (w) => addWeight(g, w),
+    ...weightsIn(g, addWeight),
     hooks: new Hooks(g, { ...variant, captures: new Set(embeddingSites(spec)) }),
     lowering,
   } satisfies Context<OuterSite>
@@ -42,10 +42,10 @@ export function embeddingNodes(
   tokens: Value,
   positions: Value | null,
 ): Value {
-  const { g, weight, hooks } = context
+  const { g, hooks } = context
   const { embedding, dModel } = spec
   const dims = ['batch', 'pos', dModel]
-  let x = g.op('Gather', [weight(embedding.tokens), tokens], { axis: 0 })
+  let x = rowsOf(context, embedding.tokens, tokens)
   if (embedding.projection !== null) {
     const flat = g.reshape(x, ['batch*pos', embedding.projection.inputs])
     x = g.reshape(linear(context, embedding.projection, flat), dims)
@@ -53,7 +53,7 @@ export function embeddingNodes(
   x = norm(context, embedding.norm, multiplied(g, x, embedding.multiplier))
   x = hooks.at('hook_embed', x, dims)
   if (embedding.positions === null || positions === null) return x
-  const table = g.op('Gather', [weight(embedding.positions.table), positions], { axis: 0 })
+  const table = rowsOf(context, embedding.positions.table, positions)
   return g.op('Add', [x, hooks.at('hook_pos_embed', table, dims)], {})
 }
 
@@ -69,7 +69,7 @@ export function unembeddingGraph(
   const g = new GraphBuilder('unembedding')
   const context = {
     g,
-    weight: (w) => addWeight(g, w),
+    ...weightsIn(g, addWeight),
     hooks: new Hooks(g, variant),
     lowering,
   } satisfies Context<OuterSite>

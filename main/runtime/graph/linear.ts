@@ -1,16 +1,28 @@
 /** Linear layers and activation functions. */
 import type { Activation, LinearSpec } from '../../models/spec'
+import type { Weight } from '../../models/weights'
 import type { Value } from '../../onnx/graph'
 import type { GraphBuilder } from '../../onnx/builder'
 import type { Context } from './context'
+import { isQuantised, quantisedProduct, quantisedRows } from './quantised'
 
 /**
  * x [tokens, inputs] → [tokens, outputs]. Gemm takes Hugging Face's [out, in] matrices as they lie in the file, with no
  * transposed copy.
  */
-export function linear({ g, weight }: Context<string>, spec: LinearSpec, x: Value): Value {
+export function linear({ g, weight, matrix }: Context<string>, spec: LinearSpec, x: Value): Value {
   const bias = spec.bias === null ? [] : [weight(spec.bias)]
-  return g.op('Gemm', [x, weight(spec.weight), ...bias], { transB: spec.layout === 'out-in' ? 1 : 0 })
+  const kept = spec.layout === 'out-in' ? matrix(spec.weight) : weight(spec.weight)
+  if (!isQuantised(kept))
+    return g.op('Gemm', [x, kept, ...bias], { transB: spec.layout === 'out-in' ? 1 : 0 })
+  const y = quantisedProduct(g, kept, x)
+  return bias.length === 0 ? y : g.op('Add', [y, ...bias], {})
+}
+
+/** Rows of a table [n, width]: indices of any shape → […, width]. */
+export function rowsOf({ g, matrix }: Context<string>, table: Weight, indices: Value): Value {
+  const kept = matrix(table)
+  return isQuantised(kept) ? quantisedRows(g, kept, indices) : g.op('Gather', [kept, indices], { axis: 0 })
 }
 
 /** An activation function, element by element. */

@@ -3,7 +3,7 @@ import type { OuterSite } from '../../../preload/hooks'
 import type { TransformerSpec } from '../../models/spec'
 import { GraphBuilder } from '../../onnx/builder'
 import { product, type Graph, type Value } from '../../onnx/graph'
-import type { AddWeight, Context, Lowering } from './context'
+import { weightsIn, type AddWeight, type Context, type Lowering } from './context'
 import { unembeddingNodes } from './ends'
 import { Hooks } from './hooks'
 import { plainVariant } from './variant'
@@ -67,7 +67,7 @@ function start(name: string, addWeight: AddWeight, lowering: Lowering) {
   const g = new GraphBuilder(name)
   const context: Context<OuterSite> = {
     g,
-    weight: (weight) => addWeight(g, weight),
+    ...weightsIn(g, addWeight),
     hooks: new Hooks(g, plainVariant<OuterSite>()),
     lowering,
   }

@@ -42,11 +42,11 @@ export const q3_k: Dequantise = (bytes, out, blocks) => {
 }
 
 /** Scale of sub-block `sub` among the 12 bytes at `at` that pack eight 6-bit scales and eight 6-bit minima. */
-const packedScale = (bytes: Uint8Array, at: number, sub: number): number =>
+export const packedScale = (bytes: Uint8Array, at: number, sub: number): number =>
   sub < 4 ? bytes[at + sub] & 63 : (bytes[at + sub + 4] & 15) | ((bytes[at + sub - 4] >>> 2) & 48)
 
 /** Minimum of sub-block `sub`, likewise. */
-const packedMinimum = (bytes: Uint8Array, at: number, sub: number): number =>
+export const packedMinimum = (bytes: Uint8Array, at: number, sub: number): number =>
   sub < 4 ? bytes[at + sub + 4] & 63 : (bytes[at + sub + 4] >>> 4) | ((bytes[at + sub] >>> 2) & 48)
 
 /** w = d·s · q − dmin·m, sub-blocks of 32; d, dmin, 12 bytes of s and m, 128 bytes of nibbles. */
