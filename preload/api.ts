@@ -3,6 +3,7 @@
  * progress. Every message is validated where it enters; errors are always a `WireError`.
  */
 import { z } from 'zod'
+import { certificate, certificateProgress } from './certificate'
 import { wireError } from './errors'
 import {
   libraryEntry,
@@ -24,6 +25,7 @@ import {
 import { contrastPair, preset } from './preset'
 import { encodedPrompt, promptSpec, tokenInfo } from './prompt'
 import {
+  certificateSummary,
   finishReasons,
   generateInput,
   generateStep,
@@ -105,6 +107,30 @@ export const calls = {
   'model.weights': {
     input: z.object({ model: modelHandle, parameter: z.string() }),
     output: weightStatistics,
+    progress: none,
+  },
+
+  /** What is known of a model's numbers, on all providers, newest first; `summary` is of this provider and precision. */
+  'certificate.get': {
+    input: z.object({ model: modelHandle }),
+    output: z.object({
+      certificates: z.array(certificate),
+      summary: certificateSummary.nullable(),
+      /** Stored certificates that could not be read. */
+      warnings: z.array(z.string()),
+    }),
+    progress: none,
+  },
+  /** Checks a model against a reference (a folder or file), else against itself, and keeps the certificate. */
+  'certificate.make': {
+    input: z.object({ model: modelHandle, reference: z.string().min(1).max(4096).optional() }),
+    output: certificate,
+    progress: certificateProgress,
+  },
+  /** The Python program with which a person makes a reference for the model. */
+  'certificate.script': {
+    input: z.object({ model: modelHandle }),
+    output: z.object({ name: z.string(), text: z.string() }),
     progress: none,
   },
 

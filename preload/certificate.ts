@@ -98,7 +98,7 @@ export type Certificate = z.infer<typeof certificate>
 export function certificateText(summary: CertificateSummary | null | undefined): string {
   if (summary === null || summary === undefined) return 'not certified'
   const { source, passed, worst } = summary
-  const error = worst === null ? 'not comparable' : worst.toExponential(0)
+  const error = worst === null ? 'not comparable' : worst === 0 ? '0' : worst.toExponential(0)
   if (!passed)
     return source === 'reference' ? `parity failed, ${error} vs reference` : `self-check failed, ${error}`
   return source === 'reference' ? `parity ${error} vs reference` : `self-checked, ${error}`

@@ -84,8 +84,14 @@ ipcRenderer.on(enginePortChannel, (event: { ports: readonly EnginePort[] }, valu
   window.postMessage(message.data, window.location.origin, event.ports)
 })
 
+const chooseCalls = {
+  file: 'model.chooseFile',
+  folder: 'model.chooseFolder',
+  reference: 'reference.chooseFolder',
+} as const
+
 const bridge: ShellBridge = {
-  openModelDialog: (kind) => call(kind === 'folder' ? 'model.chooseFolder' : 'model.chooseFile', {}),
+  openModelDialog: (kind) => call(chooseCalls[kind], {}),
   saveFile: ({ suggestedName, bytes, filters }) => call('file.save', { suggestedName, bytes, filters }),
   openFile: ({ filters, maxBytes }) => call('file.open', { filters, maxBytes }),
   pathForFile: (file) => webUtils.getPathForFile(file),

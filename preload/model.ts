@@ -15,6 +15,8 @@ export const modelSource = z.object({
   location: modelLocation,
   provider: z.enum(providerChoices).default('auto'),
   precision: z.enum(precisions).default('float32'),
+  /** Bytes that the engine process may take with this model: blocks that do not fit are loaded when a run needs them. */
+  memoryBudget: z.number().int().positive().nullable().default(null),
 })
 export type ModelSource = z.infer<typeof modelSource>
 export type ModelSourceInput = z.input<typeof modelSource>

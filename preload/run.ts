@@ -6,7 +6,8 @@
 import { z } from 'zod'
 import { floatTensor } from './tensor'
 
-export const precisions = ['float32'] as const
+/** quantised: matrices stay in the blocks that a GGUF file has them in; what is computed with them is float32. */
+export const precisions = ['float32', 'quantised'] as const
 export const providers = ['cpu', 'webgpu', 'cuda', 'directml', 'coreml'] as const
 export const providerChoices = ['auto', ...providers] as const
 export type Provider = (typeof providers)[number]

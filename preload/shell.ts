@@ -114,6 +114,7 @@ export const eventChannel = (name: ShellEventName): string => `patchbay:event:${
 export const shellCalls = {
   'model.chooseFile': { input: nothing, output: filePath.nullable() },
   'model.chooseFolder': { input: nothing, output: filePath.nullable() },
+  'reference.chooseFolder': { input: nothing, output: filePath.nullable() },
   'file.save': {
     input: z.object({
       suggestedName: z.string().max(1000),
@@ -177,8 +178,8 @@ export const launchArgument = '--patchbay-launch='
  * The `on…` functions return a function that ends the subscription.
  */
 export interface ShellBridge {
-  /** Asks for a model; null when the person closes the dialog. */
-  openModelDialog(kind: 'file' | 'folder'): Promise<string | null>
+  /** Asks for a model, or for the folder of a reference to compare one with; null when the person closes the dialog. */
+  openModelDialog(kind: 'file' | 'folder' | 'reference'): Promise<string | null>
   /**
    * Asks where to save, then writes the file whole or not at all.
    * @throws `disk.full`, `disk.failed`, `file.unreadable`

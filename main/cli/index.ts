@@ -3,9 +3,11 @@ import { Command, CommanderError } from 'commander'
 import { version } from '../../package.json'
 import { asPatchbayError } from '../../preload/errors'
 import { addBench } from './bench/command'
+import { addCertify } from './commands/certify'
 import { addGenerate } from './commands/generate'
 import { addHub } from './commands/hub'
 import { addModels } from './commands/models'
+import { addReferenceScript } from './commands/reference-script'
 import { addRun } from './commands/run'
 import { addScreenshot } from './commands/screenshot'
 import { printError } from './output'
@@ -17,7 +19,18 @@ async function main(): Promise<void> {
     .version(version)
     .exitOverride()
     .showHelpAfterError()
-  for (const add of [addRun, addGenerate, addVerify, addBench, addModels, addHub, addScreenshot]) add(program)
+  const commands = [
+    addRun,
+    addGenerate,
+    addVerify,
+    addCertify,
+    addReferenceScript,
+    addBench,
+    addModels,
+    addHub,
+    addScreenshot,
+  ]
+  for (const add of commands) add(program)
   try {
     await program.parseAsync()
   } catch (thrown) {

@@ -1,5 +1,5 @@
 /** What the commands write: text for people that no hostile token can turn into terminal control, and files written whole. */
-import { PatchbayError } from '../../preload/errors'
+import type { PatchbayError } from '../../preload/errors'
 import { displayText } from '../../preload/token-text'
 import { encodeSafetensors, type SafetensorsInput } from '../models/formats/safetensors'
 import { writeDurably } from '../models/files/durable-file'

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { PatchbayError } from '../../preload/errors'
 import type { ModelDescription, ModelLocation } from '../../preload/model'
-import type { ProviderChoice } from '../../preload/run'
+import type { Precision, ProviderChoice } from '../../preload/run'
 import { Engine } from '../engine/engine'
 import { directories } from './directories'
 import { progressLine } from './progress'
@@ -11,6 +11,9 @@ import { progressLine } from './progress'
 export interface ModelOptions {
   model: string
   provider: ProviderChoice
+  precision?: Precision
+  /** Bytes that the engine may take; all it needs unless given. */
+  memoryBudget?: number
 }
 
 /** Runs `work` with an engine, and closes the engine however it ends. */
@@ -34,7 +37,7 @@ export async function withModel<T>(
   work: (engine: Engine, model: ModelDescription, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
   return withEngine(async (engine, signal) => {
-    const model = await openByName(engine, options.model, options.provider, signal)
+    const model = await openByName(engine, options, signal)
     return work(engine, model, signal)
   })
 }
@@ -42,16 +45,15 @@ export async function withModel<T>(
 /** Opens what `--model` names, showing progress on a terminal. */
 export async function openByName(
   engine: Engine,
-  name: string,
-  provider: ProviderChoice,
+  { model, provider, precision, memoryBudget }: ModelOptions,
   signal?: AbortSignal,
 ): Promise<ModelDescription> {
-  const location = await locate(engine, name)
+  const location = await locate(engine, model)
   const line = progressLine()
   try {
     return await engine.call(
       'model.open',
-      { location, provider },
+      { location, provider, precision, memoryBudget },
       { signal, onProgress: (value) => line.show(`${value.stage} ${value.detail}`, value.fraction) },
     )
   } finally {
@@ -63,7 +65,7 @@ export async function openByName(
  * What `--model` names: `storyworld` (or `embedded`), a file or folder, or the name, fingerprint (or its beginning) of a
  * model in the library.
  */
-async function locate(engine: Engine, name: string): Promise<ModelLocation> {
+export async function locate(engine: Engine, name: string): Promise<ModelLocation> {
   if (name === 'embedded' || name === 'storyworld') return { kind: 'embedded' }
   if (existsSync(name)) return { kind: 'path', path: path.resolve(name) }
   const entries = await engine.library.list()

@@ -4,14 +4,14 @@
  */
 import os from 'node:os'
 import path from 'node:path'
-import { env } from 'onnxruntime-node'
 import { version } from '../../package.json'
 import type { CallInput, CallName, CallOutput, EngineStatus } from '../../preload/api'
 import type { ModelSource } from '../../preload/model'
+import { CertificateStore } from '../analysis/parity/store'
 import { CaptureMemory } from '../cache/memory'
 import { openHub, type Hub } from '../models/hub'
 import { Library } from '../models/library'
-import { providerReports } from '../runtime'
+import { onnxruntimeVersion, providerReports } from '../runtime'
 import { PresetStore } from '../steering/preset-store'
 import { callHandler, Connection, type CallOptions, type EnginePort } from './dispatch'
 import type { Handlers } from './handler'
@@ -19,7 +19,7 @@ import { createHandlers } from './handlers'
 import { OpenModels } from './open-models'
 
 export interface EngineOptions {
-  /** Presets, library: kept. */
+  /** Presets, library, certificates: kept. */
   dataDir: string
   /** Decoded weights, digests: may be deleted at any time. */
   cacheDir: string
@@ -35,6 +35,7 @@ export class Engine {
   readonly library: Library
   readonly hub: Hub = openHub()
   readonly presets: PresetStore
+  readonly certificates: CertificateStore
   readonly models: OpenModels
   private readonly handlers: Handlers
   private readonly connections = new Set<Connection>()
@@ -46,11 +47,16 @@ export class Engine {
       own: path.join(options.dataDir, 'presets'),
       bundled: path.join(options.assetsDir, 'presets'),
     })
+    this.certificates = new CertificateStore(path.join(options.dataDir, 'certificates'), {
+      patchbay: version,
+      onnxruntime: onnxruntimeVersion,
+    })
     this.models = new OpenModels({
       assetsDir: options.assetsDir,
       cacheDir: options.cacheDir,
       captures: new CaptureMemory(CAPTURE_MEMORY),
       library: this.library,
+      certificates: this.certificates,
     })
     this.handlers = createHandlers(this)
   }
@@ -88,7 +94,7 @@ export class Engine {
     return {
       pid: process.pid,
       version,
-      onnxruntime: env.versions.node ?? env.versions.common,
+      onnxruntime: onnxruntimeVersion,
       memory: process.memoryUsage.rss(),
       systemMemory: os.totalmem(),
       providers: providerReports(),

@@ -14,7 +14,7 @@ interface ParentPort {
 }
 
 function parentPort(): ParentPort {
-  if ('parentPort' in process) return process.parentPort as ParentPort
+  if ('parentPort' in process) return process.parentPort
   throw new PatchbayError('internal', 'The engine entry runs only as a utility process of the app.')
 }
 

@@ -4,7 +4,7 @@ import type { CallArguments, CallName, CallOutput, CallProgress } from '../../pr
 export interface CallContext<N extends CallName> {
   /** Aborted when the caller cancelled, or went away. */
   signal: AbortSignal
-  progress(value: CallProgress<N>): void
+  progress: (value: CallProgress<N>) => void
 }
 
 export type Handler<N extends CallName> = (

@@ -6,10 +6,13 @@ import path from 'node:path'
 import { version } from '../../package.json'
 import type { LoadProgress } from '../../preload/api'
 import { PatchbayError } from '../../preload/errors'
-import type { ModelDescription, ModelHandle, ModelSource } from '../../preload/model'
+import type { ModelDescription, ModelHandle, ModelLocation, ModelSource } from '../../preload/model'
 import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
-import type { GenerateInput, RunInput, RunResult } from '../../preload/run'
+import type { CertificateSummary, GenerateInput, RunInput, RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
+import type { ParityModel } from '../analysis/parity/certificate'
+import { secondOpinions, type SecondOpinions } from '../analysis/parity/second-opinions'
+import type { CertificateStore } from '../analysis/parity/store'
 import type {
   GenerateOptions,
   GenerateResult,
@@ -29,11 +32,15 @@ import type { SteeringModel } from '../steering/subject'
 import { describeModel } from './describe-model'
 import { loadTokenizer } from './load-tokenizer'
 
+/** What readouts may hold of logits under a memory budget. */
+const READOUT_BYTES_WHERE_SCARCE = 32 * 2 ** 20
+
 export interface OpenModelContext {
   assetsDir: string
   cacheDir: string
   captures: CaptureMemory
   library: Library
+  certificates: CertificateStore
 }
 
 export interface OpenOptions {
@@ -43,17 +50,24 @@ export interface OpenOptions {
 
 /** Everything that an open model is made of. */
 interface Parts {
+  place: string
   description: ModelDescription
   checkpoint: Checkpoint
   tokenizer: Tokenizer
   loaded: LoadedModel
 }
 
-export class OpenModel implements SteeringModel {
+export class OpenModel implements SteeringModel, ParityModel {
   readonly description: ModelDescription
+  /** The file or folder that was opened. */
+  readonly place: string
   readonly facts: ModelFacts
   readonly tokenizer: Tokenizer
   readonly loaded: LoadedModel
+  /** Other ways to its numbers, for self-checks. */
+  readonly opinions: SecondOpinions
+  /** What is known of its numbers; goes with every result. */
+  certificate: CertificateSummary | null = null
   private readonly checkpoint: Checkpoint
   private readonly head: ReadoutHead
 
@@ -61,18 +75,21 @@ export class OpenModel implements SteeringModel {
     parts: Parts,
     private readonly captures: CaptureMemory,
   ) {
-    const { description, checkpoint, tokenizer, loaded } = parts
+    const { place, description, checkpoint, tokenizer, loaded } = parts
+    this.place = place
     this.description = description
     this.checkpoint = checkpoint
     this.tokenizer = tokenizer
     this.loaded = loaded
+    this.opinions = secondOpinions(loaded)
     this.facts = {
       ...description,
       hooks: new Set(description.hookPoints.map(({ name }) => name)),
       patchbay: version,
     }
-    const { weights, lowering, provider, stack } = loaded
-    this.head = new ReadoutHead({ spec: stack.spec, weights, lowering, provider })
+    const { weights, lowering, provider, stack, memoryBudget } = loaded
+    const scarce = memoryBudget === null ? {} : { transient: true, budget: READOUT_BYTES_WHERE_SCARCE }
+    this.head = new ReadoutHead({ spec: stack.spec, weights, lowering, provider, ...scarce })
   }
 
   run(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
@@ -170,8 +187,7 @@ export async function openModel(
     onProgress?.({ stage, fraction: start + (end - start) * part, detail })
   }
   const { location } = source
-  const place =
-    location.kind === 'embedded' ? path.join(context.assetsDir, 'models', 'storyworld') : location.path
+  const place = placeOf(location, context.assetsDir)
   report('reading', 0, path.basename(place))
   const checkpoint = await openCheckpoint(place)
   const undo: (() => Promise<unknown>)[] = [() => checkpoint.close()]
@@ -193,6 +209,7 @@ export async function openModel(
       fingerprint: print,
       provider: source.provider,
       precision: source.precision,
+      memoryBudget: source.memoryBudget,
       cacheDir: context.cacheDir,
       signal,
       onProgress: ({ stage, fraction }) => report(stage, fraction),
@@ -209,7 +226,9 @@ export async function openModel(
     })
     const open = existing(description.handle)
     if (open !== undefined) await unwind(undo)
-    const model = open ?? new OpenModel({ description, checkpoint, tokenizer, loaded }, context.captures)
+    const parts = { place, description, checkpoint, tokenizer, loaded }
+    const model = open ?? new OpenModel(parts, context.captures)
+    model.certificate = await context.certificates.summary(description)
     await context.library.remember({
       name: description.name,
       location,
@@ -225,6 +244,10 @@ export async function openModel(
     throw error
   }
 }
+
+/** The file or folder that a location means. */
+export const placeOf = (location: ModelLocation, assetsDir: string): string =>
+  location.kind === 'embedded' ? path.join(assetsDir, 'models', 'storyworld') : location.path
 
 /** Closes in reverse order what was opened. */
 async function unwind(undo: readonly (() => Promise<unknown>)[]): Promise<void> {

@@ -5,7 +5,7 @@
 import { canonicalJson } from '../../preload/canonical'
 import { PatchbayError } from '../../preload/errors'
 import type { ModelHandle, ModelSource } from '../../preload/model'
-import { OpenModel, openModel, type OpenModelContext, type OpenOptions } from './open-model'
+import { openModel, type OpenModel, type OpenModelContext, type OpenOptions } from './open-model'
 
 export class OpenModels {
   private readonly models = new Map<ModelHandle, OpenModel>()

@@ -12,7 +12,7 @@ import { graded } from './groups'
 import type { PromptSubject } from './prompt-case'
 import { checkReference, suppliedReference } from './reference'
 import { selfCheck, type SelfCheckModel } from './self-checks'
-import { toleranceOn } from './tolerances'
+import { tolerances, toleranceOn } from './tolerances'
 
 /** An open model as certificates need it. */
 export interface ParityModel extends PromptSubject, SelfCheckModel {
@@ -45,7 +45,7 @@ export async function certifyAgainst(
 ): Promise<Certificate> {
   const reference = await suppliedReference(place)
   const sha256 = await fileDigest(reference.tensors, options.signal)
-  const { groups, usual } = await checkReference(model, reference, options)
+  const { groups } = await checkReference(model, reference, options)
   const { name, computedIn } = reference
   const source: CertificateSource = {
     kind: 'reference',
@@ -53,7 +53,13 @@ export async function certifyAgainst(
     sha256,
     computedIn: computedIn?.slice(0, 100) ?? null,
   }
-  return certificateOf(model, stamp, source, graded(groups, toleranceOn(model.facts.provider, usual)), [])
+  return certificateOf(
+    model,
+    stamp,
+    source,
+    graded(groups, toleranceOn(model.facts.provider, tolerances.model)),
+    [],
+  )
 }
 
 /** Checks a model against itself. @throws PatchbayError as `selfCheck` */

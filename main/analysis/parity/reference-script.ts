@@ -1,4 +1,6 @@
 /** The program that a person runs with their own transformers installation to get a reference for one model. */
+import { PatchbayError } from '../../../preload/errors'
+import type { Tokenizer } from '../../models/tokenizer'
 import type { ModelFacts } from '../subject'
 import { referenceProgram } from './reference-program'
 import { drawnTokens } from './self-checks'
@@ -6,6 +8,7 @@ import { drawnTokens } from './self-checks'
 export interface ScriptSubject extends Pick<ModelFacts, 'name' | 'fingerprint' | 'vocab' | 'contextLength'> {
   /** The file or folder that Patchbay opens. */
   readonly place: string
+  readonly tokenizer: Pick<Tokenizer, 'encodePrompt'>
 }
 
 export interface ReferenceScript {
@@ -14,16 +17,19 @@ export interface ReferenceScript {
   readonly text: string
 }
 
-const PROMPTS = 2
+/** Text such as models are made for: tokens drawn at random amplify the rounding of float32 tenfold. */
+const TEXTS = [
+  'When Mary and John went to the store, John gave a drink to Mary, and then they walked back home together.',
+  'def fibonacci(n):\n    if n <= 1:\n        return n\n    return fibonacci(n - 1) + fibonacci(n - 2)\n',
+]
 const LENGTH = 16
 /** Tokens that the program generates behind the prompts. */
 const GENERATED = 8
 
-/** The program for a model: its prompts are token ids, so no tokenizer matters. */
-export function referenceScript(model: ScriptSubject): ReferenceScript {
-  const { name, fingerprint, place, contextLength } = model
-  const length = Math.max(1, Math.min(LENGTH, contextLength - GENERATED))
-  const prompts = drawnTokens(model, Array<number>(PROMPTS).fill(length))
+/** The program for a model: its prompts are token ids, so no tokenizer of theirs matters. */
+export async function referenceScript(model: ScriptSubject): Promise<ReferenceScript> {
+  const { name, fingerprint, place } = model
+  const prompts = await promptsOf(model)
   const stem = fileStem(name)
   // transformers takes a folder, or a GGUF file; a single safetensors file stands for its folder.
   const source = place.endsWith('.safetensors') ? place.replace(/[^\\/]+$/, '.') : place
@@ -33,7 +39,8 @@ Writes a parity reference for Patchbay: what this model computes in your own tra
 
     python ${stem}-reference.py [MODEL] [--out FOLDER] [--dtype float64|float32]
 
-It needs torch, transformers and safetensors, and gguf for a GGUF file. Afterwards, either of:
+It needs torch, transformers and safetensors, for a GGUF file also gguf and accelerate. Where transformers can not compute
+a family in float64 (an error about a number format), give --dtype float32. Afterwards, either of:
 
     patchbay certify MODEL --reference FOLDER
     "Check against a reference…" in the model menu
@@ -49,6 +56,25 @@ ${prompts.map((row) => `    [${row.join(', ')}],`).join('\n')}
 
 ${referenceProgram}`
   return { name: `${stem}-reference.py`, text }
+}
+
+/** Rows of equal length; drawn at random for a model that has no tokenizer. */
+async function promptsOf({ vocab, contextLength, tokenizer }: ScriptSubject): Promise<number[][]> {
+  const length = Math.max(1, Math.min(LENGTH, contextLength - GENERATED))
+  const drawn = drawnTokens(
+    { vocab, contextLength },
+    TEXTS.map(() => length),
+  )
+  try {
+    const encoded = await Promise.all(
+      TEXTS.map((text) => tokenizer.encodePrompt({ kind: 'text', text, bos: 'model' })),
+    )
+    const rows = encoded.map(({ tokens }) => tokens.slice(0, length).map(({ id }) => id))
+    return rows.every((row) => row.length === length) ? rows : drawn
+  } catch (error) {
+    if (error instanceof PatchbayError && error.code === 'input.invalid') return drawn
+    throw error
+  }
 }
 
 /** Of letters, digits, dots and dashes, whatever the model is called; never a path. */

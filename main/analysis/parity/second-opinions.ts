@@ -21,21 +21,28 @@ export interface StackOpinion {
 export interface SecondOpinions {
   /** Logits behind tokens from−1 … n−1, [n − from + 1, d_vocab], the tokens from `from` on fed one at a time. */
   decode(tokens: readonly number[], from: number, signal?: AbortSignal): Promise<Tensor>
-  /** The model as one graph, on the same provider. */
-  whole(): Promise<WholeOpinion>
-  /** The stack on the CPU; null where the CPU computes already. */
+  /** The model as one graph, on the same provider; null where it must not be compiled again. */
+  whole: (() => Promise<WholeOpinion>) | null
+  /** The stack on the CPU; null where the CPU computes already, and where it must not be compiled again. */
   onCpu: ((signal?: AbortSignal) => Promise<StackOpinion>) | null
+  /** Why it must not be compiled again, or null. */
+  leftOut: string | null
 }
 
-export function secondOpinions({ stack, weights, lowering, provider }: LoadedModel): SecondOpinions {
+export function secondOpinions(loaded: LoadedModel): SecondOpinions {
+  const { stack, weights, lowering, provider, memoryBudget } = loaded
+  const again = memoryBudget === null
   return {
     decode: (tokens, from, signal) => decodeGiven(stack, tokens, from, signal),
+    whole: again ? whole : null,
+    onCpu: again && provider !== 'cpu' ? onCpu : null,
+    leftOut: again ? null : 'the model is open under a memory budget.',
+  }
+
+  async function whole(): Promise<WholeOpinion> {
     // A few runs are not worth a second copy of the weights.
-    whole: async () => {
-      const model = await WholeModel.create(stack.spec, weights, provider, lowering, false)
-      return { logits: (tokens) => model.feed(tokens, false), release: () => model.release() }
-    },
-    onCpu: provider === 'cpu' ? null : onCpu,
+    const model = await WholeModel.create(stack.spec, weights, provider, lowering, false)
+    return { logits: (tokens) => model.feed(tokens, false), release: () => model.release() }
   }
 
   async function onCpu(signal?: AbortSignal): Promise<StackOpinion> {

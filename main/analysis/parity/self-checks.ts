@@ -83,8 +83,9 @@ class SelfChecks {
     this.#rows = drawnTokens(model.facts, LENGTHS)
     this.#points = residualPoints(model.facts.layers)
     const decoded = Math.min(STEPS, this.#sequence.length - 1) + 2
+    const whole = model.opinions.whole === null ? 0 : 1 + this.#rows.length
     const onCpu = model.opinions.onCpu === null ? 0 : 2
-    this.#total = 1 + this.#rows.length + decoded + 1 + this.#rows.length + onCpu
+    this.#total = 1 + this.#rows.length + decoded + whole + onCpu
   }
 
   result(): SelfCheckResult {
@@ -136,8 +137,10 @@ class SelfChecks {
   /** Logits of the block stack against those of the model as one graph. */
   async wholeGraph(): Promise<void> {
     await this.#orNote('The block stack against the whole graph', async () => {
+      const compile = this.model.opinions.whole
+      if (compile === null) return false
       this.#tick('the whole graph')
-      const whole = await this.model.opinions.whole()
+      const whole = await compile()
       try {
         for (const [row, tokens] of this.#rows.entries()) {
           const stacked = await this.#run('the whole graph', { rows: [tokens], logits: 'last' })
@@ -147,14 +150,17 @@ class SelfChecks {
       } finally {
         await whole.release()
       }
+      return true
     })
   }
 
   /** The batch on the accelerator against the same batch on the CPU. */
   async provider(): Promise<void> {
-    const { onCpu } = this.model.opinions
-    if (onCpu === null) return
-    await this.#orNote(`${this.model.facts.provider} against the CPU`, async () => {
+    const { provider } = this.model.facts
+    if (provider === 'cpu') return
+    await this.#orNote(`${provider} against the CPU`, async () => {
+      const { onCpu } = this.model.opinions
+      if (onCpu === null) return false
       this.#tick('compiling for the CPU')
       const cpu = await onCpu(this.options.signal)
       try {
@@ -176,6 +182,7 @@ class SelfChecks {
       } finally {
         await cpu.release()
       }
+      return true
     })
   }
 
@@ -207,10 +214,13 @@ class SelfChecks {
     this.#table.note(group, name, got === null || want === null ? Infinity : relativeError(got, want))
   }
 
-  /** A check that compiles the model again, which there may be no memory for, or a graph that a provider refuses. */
-  async #orNote(what: string, check: () => Promise<void>): Promise<void> {
+  /**
+   * A check that compiles the model again, which may not be allowed (the check then says false), for which there may be no
+   * memory, or which a provider may refuse.
+   */
+  async #orNote(what: string, check: () => Promise<boolean>): Promise<void> {
     try {
-      await check()
+      if (!(await check())) this.#notes.push(`${what} was left out: ${this.model.opinions.leftOut ?? ''}`)
     } catch (error) {
       if (!(error instanceof PatchbayError)) throw error
       if (error.code !== 'memory.exhausted' && error.code !== 'run.failed') throw error

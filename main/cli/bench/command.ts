@@ -4,6 +4,8 @@ import { PatchbayError } from '../../../preload/errors'
 import { WholeModel } from '../../runtime'
 import { withModelOptions } from '../commands/model-option'
 import { withModel, type ModelOptions } from '../session'
+import { measureOurs } from './measure-child'
+import { importing, precision } from './precision'
 import { startFloor, startOurs } from './startup-child'
 import { startup } from './startup'
 import { tasks, type BenchContext, type TaskResult } from './tasks'
@@ -16,22 +18,28 @@ interface BenchOptions extends ModelOptions {
   childGraph?: string
   childWeights?: string
   childFeeds?: string
+  childMeasure?: boolean
 }
 
-const taskNames = ['startup', ...Object.keys(tasks)]
+/** Tasks that start processes of their own. */
+const restarting = { startup, import: importing, precision } as const
+const usualTasks = ['startup', ...Object.keys(tasks)]
+const taskNames = [...usualTasks, 'import', 'precision']
 
 export function addBench(program: Command): void {
   withModelOptions(program.command('bench'))
-    .description('Time start-up, forward, capture and generation, each beside its floor.')
-    .addOption(new Option('--tasks <names...>', 'which tasks').choices(taskNames).default(taskNames))
+    .description('Time start-up, import, forward, capture, generation and precisions, each beside its floor.')
+    .addOption(new Option('--tasks <names...>', 'which tasks').choices(taskNames).default(usualTasks))
     .option('--runs <n>', 'timed runs of each', runCount, 9)
     .option('--json', 'one JSON line a task')
     .addOption(new Option('--child-tokens <ids>').hideHelp())
     .addOption(new Option('--child-graph <file>').hideHelp())
     .addOption(new Option('--child-weights <folder>').hideHelp())
     .addOption(new Option('--child-feeds <file>').hideHelp())
+    .addOption(new Option('--child-measure').hideHelp())
     .action(async (options: BenchOptions) => {
       const { childTokens, childGraph, childWeights, childFeeds } = options
+      if (options.childMeasure === true) return measureOurs(options)
       if (childTokens !== undefined) return startOurs(options, childTokens.split(',').map(Number))
       if (childGraph !== undefined && childWeights !== undefined && childFeeds !== undefined)
         return startFloor(childGraph, childWeights, childFeeds)
@@ -60,15 +68,18 @@ async function bench(options: BenchOptions): Promise<void> {
 }
 
 function runTask(name: string, context: BenchContext, options: BenchOptions): Promise<TaskResult> {
-  if (name === 'startup') {
+  if (isNamed(restarting, name)) {
     const restart = { script: process.argv[1], modelName: options.model, provider: options.provider }
-    return startup({ ...context, runs: Math.min(5, context.runs) }, restart)
+    return restarting[name]({ ...context, runs: Math.min(5, context.runs) }, restart)
   }
-  if (name in tasks) return tasks[name as keyof typeof tasks](context)
+  if (isNamed(tasks, name)) return tasks[name](context)
   throw new PatchbayError('input.invalid', `There is no task ${name}.`, {
     next: `Choose from ${taskNames.join(', ')}.`,
   })
 }
+
+const isNamed = <T extends object>(table: T, name: string): name is Extract<keyof T, string> =>
+  Object.hasOwn(table, name)
 
 function text({ task, median_s, min_s, runs, detail }: TaskResult): string {
   const figures = Object.entries(detail).map(([name, value]) => {

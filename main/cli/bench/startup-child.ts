@@ -8,10 +8,10 @@ import { withModel, type ModelOptions } from '../session'
 /** What a child prints when its forward pass is done. */
 export const DONE = 'forward done'
 
-/** Inputs of a graph as a file: typed arrays as lists of numbers. */
+/** Inputs of a graph as a file: typed arrays as base64 of their bytes (JSON has no −∞, which masks hold). */
 const feedFile = z.record(
   z.string(),
-  z.object({ type: z.enum(['float32', 'int64']), dims: z.array(z.number()), data: z.array(z.number()) }),
+  z.object({ type: z.enum(['float32', 'int64']), dims: z.array(z.number()), data: z.string() }),
 )
 export type FeedFile = z.infer<typeof feedFile>
 
@@ -36,10 +36,11 @@ export async function startFloor(graph: string, weights: string, feeds: string):
   })
   const content = feedFile.parse(JSON.parse(await readFile(feeds, 'utf8')))
   const inputs = Object.entries(content).map(([name, { type, dims, data }]) => {
+    const { buffer } = Uint8Array.from(Buffer.from(data, 'base64'))
     const tensor =
       type === 'int64'
-        ? new Tensor('int64', BigInt64Array.from(data, BigInt), dims)
-        : new Tensor('float32', Float32Array.from(data), dims)
+        ? new Tensor('int64', new BigInt64Array(buffer), dims)
+        : new Tensor('float32', new Float32Array(buffer), dims)
     return [name, tensor] as const
   })
   await session.run(Object.fromEntries(inputs), ['logits'])

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { InvalidArgumentError, type Command } from 'commander'
 import { exactGroups } from '../../../preload/certificate'
 import { asPatchbayError, PatchbayError, toWire, type WireError } from '../../../preload/errors'
-import type { Provider, ProviderChoice } from '../../../preload/run'
+import type { Provider } from '../../../preload/run'
 import { subjectOf } from '../../analysis/parity/check'
 import { findCases, hasWeights, type FoundCase } from '../../analysis/parity/find-cases'
 import { checkLogits, checkTensors, isOfTensors } from '../../analysis/parity/gguf-case'
@@ -14,11 +14,9 @@ import type { Engine } from '../../engine/engine'
 import type { OpenModel } from '../../engine/open-model'
 import { withModelOptions } from '../commands/model-option'
 import { forTerminal } from '../output'
-import { openByName, withEngine } from '../session'
+import { openByName, withEngine, type ModelOptions } from '../session'
 
-interface VerifyOptions {
-  model: string
-  provider: ProviderChoice
+interface VerifyOptions extends ModelOptions {
   tolerance?: number
   json?: boolean
 }
@@ -124,21 +122,21 @@ async function verifyGguf(
 /** Compares with a model that is open for the time of it. */
 async function withOpenModel(
   engine: Engine,
-  name: string,
+  model: string,
   options: VerifyOptions,
   close: boolean,
   compare: (model: OpenModel) => Promise<{ usual: number; groups: GroupResult[] }>,
 ): Promise<Comparison> {
-  const { handle } = await openByName(engine, name, options.provider)
-  const model = await engine.models.get(handle)
-  const { usual, groups } = await compare(model)
+  const { handle } = await openByName(engine, { ...options, model })
+  const open = await engine.models.get(handle)
+  const { usual, groups } = await compare(open)
   if (close) await engine.models.close(handle)
-  const { provider } = model.facts
+  const { provider } = open.facts
   // Asked for an accelerator, the CPU's numbers would say nothing about it.
   if (options.provider !== 'auto' && provider !== options.provider)
     throw new PatchbayError(
       'provider.unavailable',
-      model.description.providerNote ?? `${options.provider} is not there.`,
+      open.description.providerNote ?? `${options.provider} is not there.`,
     )
   return { provider, usual: toleranceOn(provider, usual), groups }
 }

@@ -1,6 +1,7 @@
 /** The table of all handlers: each area gives its part, and the type makes sure that none is missing. */
 import type { Engine } from '../engine'
 import type { Handlers } from '../handler'
+import { certificateHandlers } from './certificates'
 import { compareHandlers } from './compare'
 import { hubHandlers } from './hub'
 import { libraryHandlers } from './library'
@@ -16,6 +17,7 @@ export function createHandlers(engine: Engine): Handlers {
     'engine.status': () => engine.status(),
     ...libraryHandlers(engine),
     ...hubHandlers(engine),
+    ...certificateHandlers(engine),
     ...modelHandlers(engine),
     ...promptHandlers(engine),
     ...runHandlers(engine),

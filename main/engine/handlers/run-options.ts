@@ -3,7 +3,7 @@ import type { RunOptions } from '../../analysis/subject'
 
 interface BlockContext {
   signal: AbortSignal
-  progress(value: { done: number; total: number }): void
+  progress: (value: { done: number; total: number }) => void
 }
 
 export const runOptions = ({ signal, progress }: BlockContext): RunOptions => ({
