@@ -14,15 +14,21 @@ const modelFilters: FileFilter[] = [
   { name: 'All files', extensions: ['*'] },
 ]
 
-/** The chosen model file or model folder, or null. */
+const chooseTitles = {
+  file: 'Open a model file',
+  folder: 'Open a model folder',
+  reference: 'Choose the folder of a reference',
+}
+
+/** The chosen model file or folder, or the folder of a reference; null where the person closes the dialog. */
 export async function chooseModel(
   dialogs: Dialogs,
   window: BrowserWindow,
-  kind: 'file' | 'folder',
+  kind: keyof typeof chooseTitles,
 ): Promise<string | null> {
   const { canceled, filePaths } = await dialogs.showOpenDialog(window, {
-    title: kind === 'file' ? 'Open a model file' : 'Open a model folder',
-    buttonLabel: 'Open',
+    title: chooseTitles[kind],
+    buttonLabel: kind === 'reference' ? 'Choose' : 'Open',
     properties: [kind === 'file' ? 'openFile' : 'openDirectory'],
     filters: kind === 'file' ? modelFilters : [],
   })

@@ -192,6 +192,7 @@ export class Workbench implements ReportWindow {
     serveCalls(ipcMain, {
       'model.chooseFile': () => ask((window) => chooseModel(dialog, window, 'file')),
       'model.chooseFolder': () => ask((window) => chooseModel(dialog, window, 'folder')),
+      'reference.chooseFolder': () => ask((window) => chooseModel(dialog, window, 'reference')),
       'file.save': (input) => ask((window) => saveFile(dialog, window, input)),
       'file.open': (input) => ask((window) => openFile(dialog, window, input)),
       'engine.state': () => this.#supervisor.state,

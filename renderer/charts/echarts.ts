@@ -1,9 +1,8 @@
 /** The parts of ECharts that the charts use, registered once; nothing else is bundled. */
-import { BarChart, CustomChart, HeatmapChart, LineChart, ScatterChart } from 'echarts/charts'
+import { BarChart, CustomChart, LineChart, ScatterChart } from 'echarts/charts'
 import type {
   BarSeriesOption,
   CustomSeriesOption,
-  HeatmapSeriesOption,
   LineSeriesOption,
   ScatterSeriesOption,
 } from 'echarts/charts'
@@ -14,14 +13,12 @@ import {
   LegendComponent,
   MarkLineComponent,
   TooltipComponent,
-  VisualMapComponent,
 } from 'echarts/components'
 import type {
   GraphicComponentOption,
   GridComponentOption,
   LegendComponentOption,
   TooltipComponentOption,
-  VisualMapComponentOption,
 } from 'echarts/components'
 import { use, type ComposeOption } from 'echarts/core'
 import { CanvasRenderer, SVGRenderer } from 'echarts/renderers'
@@ -29,7 +26,6 @@ import { CanvasRenderer, SVGRenderer } from 'echarts/renderers'
 use([
   BarChart,
   CustomChart,
-  HeatmapChart,
   LineChart,
   ScatterChart,
   AriaComponent,
@@ -38,26 +34,23 @@ use([
   LegendComponent,
   MarkLineComponent,
   TooltipComponent,
-  VisualMapComponent,
   CanvasRenderer,
   SVGRenderer,
 ])
 
 export { init } from 'echarts/core'
 export type { ECharts } from 'echarts/core'
-export type { CustomSeriesOption, HeatmapSeriesOption, LineSeriesOption, BarSeriesOption }
+export type { CustomSeriesOption, LineSeriesOption, BarSeriesOption }
 
 export type ChartOption = ComposeOption<
   | BarSeriesOption
   | CustomSeriesOption
-  | HeatmapSeriesOption
   | LineSeriesOption
   | ScatterSeriesOption
   | GraphicComponentOption
   | GridComponentOption
   | LegendComponentOption
   | TooltipComponentOption
-  | VisualMapComponentOption
 >
 
 export interface Size {

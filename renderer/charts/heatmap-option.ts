@@ -1,14 +1,18 @@
 /**
- * A heatmap as ECharts options: cells as shapes (with text where it fits) up to 50,000 of them, above that one painted
- * image under the same axes; the legend always. What is selected is outlined above the chart, not in it (HeatmapMarks).
+ * A heatmap as ECharts options: cells as shapes (with text where it fits) where they can be told apart and are not too
+ * many, else as one painted image under the same axes; the legend always. What is selected is outlined above the chart,
+ * not in it (HeatmapMarks).
+ *
+ * Not as a series of type `heatmap`: ECharts 6.1 always paints that in slices of 15 ms, so that an exported picture may
+ * lack its end, and a chart that is taken away meanwhile throws.
  */
 import { scaledCellImage } from './cell-image'
 import { legendGraphic } from './colour-legend'
 import { colourMapFor, fractionIn, type Domain } from './domains'
-import type { ChartOption, CustomSeriesOption, HeatmapSeriesOption, Size } from './echarts'
+import type { ChartOption, CustomSeriesOption, Size } from './echarts'
 import { heatmapLayout, type HeatmapLabels, type HeatmapLayout } from './heatmap-layout'
 import { base, categoryAxis, fitText } from './parts'
-import { colourAt, colourStops, inkOn, type ColourMapName } from './scales'
+import { colourAt, inkOn, type ColourMapName } from './scales'
 import type { ChartTheme } from './theme'
 
 export interface HeatmapSpec extends HeatmapLabels {
@@ -24,13 +28,16 @@ export interface HeatmapSpec extends HeatmapLabels {
   cellText: readonly string[] | null
 }
 
-/** More cells than this are painted as one image. */
-export const mostShapes = 50_000
+/** More cells than this, or smaller ones in px, are painted as one image. */
+export const mostShapes = 20_000
+const leastShape = 2
 
 export function heatmapOption(spec: HeatmapSpec, size: Size, theme: ChartTheme): ChartOption {
   const map = colourMapFor(spec.domain, spec.sequential, theme.diverging)
   const layout = heatmapLayout(spec, size, theme)
-  const count = spec.rows.length * spec.columns.length
+  const asShapes =
+    spec.rows.length * spec.columns.length <= mostShapes &&
+    Math.min(layout.cellWidth, layout.cellHeight) >= leastShape
   return {
     ...base(theme),
     grid: {
@@ -71,56 +78,70 @@ export function heatmapOption(spec: HeatmapSpec, size: Size, theme: ChartTheme):
         formatter: (label: string) => fitText(label, theme.small, layout.rowLabel),
       },
     },
-    // Only maps values to colours; the legend is drawn by us, with ticks and a title.
-    visualMap: {
-      show: false,
-      type: 'continuous',
-      min: 0,
-      max: 1,
-      seriesIndex: 0,
-      inRange: { color: colourStops(map) },
-    },
     graphic: legendGraphic(spec.title, spec.domain, map, size, layout.right, theme),
-    series: count <= mostShapes ? shapes(spec, map, layout, theme) : painted(spec, map, layout),
+    series: asShapes ? shapes(spec, map, layout, theme) : painted(spec, map, layout),
   }
 }
 
+/** The cells as the children of one item: nothing is to be told apart in them by the mouse, which is asked for its place. */
 function shapes(
   spec: HeatmapSpec,
   map: ColourMapName,
   layout: HeatmapLayout,
   theme: ChartTheme,
-): HeatmapSeriesOption {
+): CustomSeriesOption {
+  const { cellWidth: width, cellHeight: height } = layout
   const columns = spec.columns.length
-  const withText = spec.cellText !== null && layout.cellWidth >= 26 && layout.cellHeight >= theme.small + 3
-  const data: NonNullable<HeatmapSeriesOption['data']> = []
-  for (let i = 0; i < spec.rows.length * columns; i++) {
+  const withText = spec.cellText !== null && width >= 26 && height >= theme.small + 3
+  const outlined = Math.min(width, height) >= 8
+  // Without an outline cells overlap by a little, so that no seams show between them.
+  const overlap = outlined ? 0 : 0.5
+  const cell = (i: number) => {
     const fraction = fractionIn(spec.domain, spec.values[i])
-    const value = [i % columns, Math.floor(i / columns), Number.isNaN(fraction) ? '-' : fraction]
-    data.push(
-      withText && !Number.isNaN(fraction)
-        ? { value, label: { color: inkOn(colourAt(map, fraction)) } }
-        : value,
-    )
+    if (Number.isNaN(fraction)) return []
+    const row = Math.floor(i / columns)
+    const place = {
+      x: layout.left + (i % columns) * width,
+      y: layout.top + (spec.origin === 'top' ? row : spec.rows.length - 1 - row) * height,
+    }
+    const fill = colourAt(map, fraction)
+    const text = withText ? fitText(spec.cellText?.[i] ?? '', theme.small, width - 4) : ''
+    const outline = outlined ? { stroke: theme.surface, lineWidth: 1 } : {}
+    return [
+      {
+        type: 'rect' as const,
+        shape: { ...place, width: width + overlap, height: height + overlap },
+        style: { fill, ...outline },
+      },
+      ...(text === ''
+        ? []
+        : [
+            {
+              type: 'text' as const,
+              x: place.x + width / 2,
+              y: place.y + height / 2,
+              style: {
+                text,
+                fill: inkOn(fill),
+                font: `${theme.small}px ${theme.mono}`,
+                align: 'center' as const,
+                verticalAlign: 'middle' as const,
+              },
+            },
+          ]),
+    ]
   }
-  const gap = Math.min(layout.cellWidth, layout.cellHeight) >= 8 ? 1 : 0
   return {
-    type: 'heatmap',
-    data,
-    progressive: 0,
-    // Clicks and hovering are taken from the place, so that they also work on cells without a value.
-    silent: true,
-    itemStyle: { borderWidth: gap, borderColor: theme.surface },
-    emphasis: { disabled: true },
-    label: {
-      show: withText,
-      fontFamily: theme.mono,
-      fontSize: theme.small,
-      formatter: ({ dataIndex }) =>
-        fitText(spec.cellText?.[dataIndex] ?? '', theme.small, layout.cellWidth - 4),
-    },
+    ...oneItem,
+    renderItem: () => ({
+      type: 'group',
+      children: Array.from({ length: spec.rows.length * columns }, (_, i) => i).flatMap(cell),
+    }),
   }
 }
+
+/** A series that is one thing for ECharts. Clicks and hovering are taken from the place, also on cells without a value. */
+const oneItem = { type: 'custom' as const, silent: true, data: [[0, 0]] }
 
 function painted(spec: HeatmapSpec, map: ColourMapName, layout: HeatmapLayout): CustomSeriesOption {
   const rows = spec.rows.length
@@ -134,9 +155,7 @@ function painted(spec: HeatmapSpec, map: ColourMapName, layout: HeatmapLayout): 
     layout.cellHeight * rows * density,
   )
   return {
-    type: 'custom',
-    silent: true,
-    data: [[0, 0]],
+    ...oneItem,
     renderItem: () =>
       image === null
         ? null

@@ -37,7 +37,9 @@ export function formatBytes(bytes: number): string {
     size /= 1024
     unit++
   }
-  return `${unit === 0 ? size : size.toPrecision(3)} ${units[unit]}`
+  // Three digits, but never an exponent: 1,023 MiB.
+  const text = unit === 0 || size >= 1000 ? String(Math.round(size)) : size.toPrecision(3)
+  return `${text} ${units[unit]}`
 }
 
 /** A count with thousands separators. */

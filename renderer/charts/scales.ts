@@ -54,7 +54,7 @@ export function colourAt(name: ColourMapName, fraction: number): string {
   return '#' + Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** `count` evenly spaced colours, lowest first: for gradients and ECharts' visualMap. */
+/** `count` evenly spaced colours, lowest first: for gradients. */
 export const colourStops = (name: ColourMapName, count = 33): string[] =>
   Array.from({ length: count }, (_, i) => colourAt(name, i / (count - 1)))
 

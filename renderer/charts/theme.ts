@@ -35,6 +35,8 @@ const darkSeries = ['#56b4e9', '#f0924f', '#2fbf94', '#dd8fc3', '#e3c64a', '#86d
 export function readTheme(element: Element): ChartTheme {
   const style = getComputedStyle(element)
   const get = (name: string, otherwise: string) => style.getPropertyValue(name).trim() || otherwise
+  // ECharts writes font families into SVG attributes as they are: with double quotes no file would be well-formed.
+  const family = (name: string, otherwise: string) => get(name, otherwise).replaceAll('"', "'")
   const px = (name: string, otherwise: number) => {
     const size = Number.parseFloat(style.getPropertyValue(name))
     return Number.isFinite(size) && size > 0 ? size : otherwise
@@ -53,8 +55,8 @@ export function readTheme(element: Element): ChartTheme {
     pin: get('--pin', '#2a5bbf'),
     left: get('--side-left', '#1d62a8'),
     right: get('--side-right', '#a8324a'),
-    sans: get('--font-sans', 'system-ui, sans-serif'),
-    mono: get('--font-mono', 'monospace'),
+    sans: family('--font-sans', 'system-ui, sans-serif'),
+    mono: family('--font-mono', 'monospace'),
     small: px('--text-xs', 11),
     normal: px('--text-sm', 12),
     diverging: dark ? 'berlin' : 'vik',

@@ -1,6 +1,7 @@
 /** The commands of the frame itself, and what the shell's menu items do in the window. */
 import { shellError, themeNames, viewNames } from '../../preload/shell'
 import type { ShellCommand, ThemeName, ViewName } from '../../preload/shell'
+import { focusedExports } from '../exports/focused-panel'
 import { services } from '../services'
 import { useInspector } from '../stores/inspector'
 import { useModels } from '../stores/models'
@@ -40,9 +41,11 @@ export async function openByDialog(kind: 'file' | 'folder'): Promise<void> {
 }
 
 async function exportSelected(): Promise<void> {
-  const action = useInspector().subject?.exports?.[0]
+  const action = focusedExports()[0] ?? useInspector().subject?.exports?.[0]
   if (action === undefined)
-    useNotices().warn('Select something in the view first; the inspector then offers to export it.')
+    useNotices().warn(
+      'Select something in the view first: what has the focus is exported, else what the inspector shows.',
+    )
   else await action.run()
 }
 
@@ -97,6 +100,14 @@ export function builtinCommands(focusPrompt: () => void): Command[] {
       title: 'Open a model folder…',
       key: 'Ctrl+Shift+o',
       run: () => openByDialog('folder'),
+    },
+    {
+      id: 'model.download',
+      title: 'Download a model…',
+      run: () => {
+        view.modelMenuOpen = false
+        view.hubOpen = true
+      },
     },
     { id: 'export.save', title: 'Export what is selected…', key: 'Ctrl+s', run: exportSelected },
     ...themeNames.map((theme) => ({

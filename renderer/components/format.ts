@@ -1,6 +1,6 @@
 /** Facts about models in few words. */
 import type { ModelDescription, ProviderReport } from '../../preload/model'
-import type { Provider, ProviderChoice } from '../../preload/run'
+import type { Precision, Provider, ProviderChoice } from '../../preload/run'
 import { formatNumber } from '../charts/numbers'
 
 /** 1,050,000 → "1.05 M" */
@@ -24,6 +24,17 @@ export const providerTitles: Record<ProviderChoice, string> = {
   coreml: 'Core ML',
 }
 export const providerTitle = (provider: Provider): string => providerTitles[provider]
+
+export const precisionWords: Record<Precision, { label: string; hint: string }> = {
+  float32: { label: 'float32', hint: 'Every weight is unpacked: the most exact, and the most memory.' },
+  quantised: {
+    label: 'quantised',
+    hint: 'Matrices stay in the file’s blocks: far less memory and faster; equal up to rounding.',
+  },
+}
+
+/** Whether a type of stored numbers (Q4_1, IQ2_XS, MXFP4, …) is one in blocks, as GGUF files have them. */
+export const isQuantisedStorage = (storage: string): boolean => /^(?:I?Q|TQ|MXFP)\d/.test(storage)
 
 /** What the self-test of a provider found. */
 export function providerVerdict(report: ProviderReport): string {

@@ -5,9 +5,10 @@ import type { LoadProgress } from '../../preload/api'
 import type { PatchbayError } from '../../preload/errors'
 import { asPatchbayError } from '../../preload/errors'
 import type { LibraryEntry, ModelDescription, ModelLocation, ModelSourceInput } from '../../preload/model'
-import type { ProviderChoice } from '../../preload/run'
+import type { Precision, ProviderChoice } from '../../preload/run'
 import { services } from '../services'
 import { useNotices } from './notices'
+import { precisionFor, rememberPrecision } from './precision-memory'
 
 /** A model that is being opened. */
 export interface Opening {
@@ -16,11 +17,16 @@ export interface Opening {
   progress: LoadProgress | null
 }
 
-/** What a person calls a model's location: its file or folder name. */
-export const locationName = (location: ModelLocation): string =>
-  location.kind === 'embedded'
-    ? 'storyworld'
-    : (location.path.split(/[\\/]/).findLast((part) => part !== '') ?? location.path)
+/** A model's folder in the hub's cache: `…/models--owner--name/snapshots/<commit>`. */
+const snapshot = /[\\/]models--([^\\/]+)[\\/]snapshots[\\/][0-9a-f]{40}[\\/]?$/
+
+/** What a person calls a model's location: its name on the hub, else its file or folder name. */
+export function locationName(location: ModelLocation): string {
+  if (location.kind === 'embedded') return 'storyworld'
+  const onHub = snapshot.exec(location.path)
+  if (onHub !== null) return onHub[1].split('--').join('/')
+  return location.path.split(/[\\/]/).findLast((part) => part !== '') ?? location.path
+}
 
 export const useModels = defineStore('models', () => {
   const current = shallowRef<ModelDescription | null>(null)
@@ -81,14 +87,21 @@ export const useModels = defineStore('models', () => {
     }
   }
 
-  function openPath(path: string): Promise<boolean> {
-    return open({ location: { kind: 'path', path }, provider: provider.value })
-  }
+  /** Opens what lies there as it was computed last. */
+  const openAt = (location: ModelLocation): Promise<boolean> =>
+    open({ location, provider: provider.value, precision: precisionFor(location) })
+  const openPath = (path: string): Promise<boolean> => openAt({ kind: 'path', path })
   /** Opens the present model again on another provider. */
   async function chooseProvider(choice: ProviderChoice): Promise<void> {
     const model = current.value
     if (model === null) provider.value = choice
     else await open({ ...model.source, provider: choice })
+  }
+  /** Opens the present model again in another precision, and remembers that for this model. */
+  async function choosePrecision(precision: Precision): Promise<void> {
+    const model = current.value
+    if (model === null) return
+    if (await open({ ...model.source, precision })) rememberPrecision(model.source.location, precision)
   }
   function cancelOpening(): void {
     abort?.abort()
@@ -124,8 +137,10 @@ export const useModels = defineStore('models', () => {
     provider,
     refreshLibrary,
     open,
+    openAt,
     openPath,
     chooseProvider,
+    choosePrecision,
     cancelOpening,
     restore,
     forget,

@@ -12,6 +12,13 @@ export interface Notice {
   next: string | null
   /** File, field, offset: where it is wrong. */
   place: string | null
+  /** What can be done about it with one click. */
+  action?: NoticeAction
+}
+
+export interface NoticeAction {
+  label: string
+  run: () => void | Promise<void>
 }
 
 /** Oldest ones go when there are more. */
@@ -61,8 +68,8 @@ export const useNotices = defineStore('notices', () => {
   function warn(message: string): void {
     add({ kind: 'warning', message, code: null, next: null, place: null })
   }
-  function done(message: string): void {
-    add({ kind: 'done', message, code: null, next: null, place: null })
+  function done(message: string, action?: NoticeAction): void {
+    add({ kind: 'done', message, code: null, next: null, place: null, action })
   }
   function dismiss(id: number): void {
     notices.value = notices.value.filter((notice) => notice.id !== id)

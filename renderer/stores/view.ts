@@ -14,6 +14,7 @@ export const useView = defineStore('view', () => {
   const columnOpen = ref(true)
   const drawerOpen = ref(false)
   const modelMenuOpen = ref(false)
+  const hubOpen = ref(false)
   const keysOpen = ref(false)
   const aboutOpen = ref(false)
 
@@ -45,6 +46,7 @@ export const useView = defineStore('view', () => {
     compact,
     inspectorOpen,
     modelMenuOpen,
+    hubOpen,
     keysOpen,
     aboutOpen,
     show,

@@ -1,31 +1,43 @@
 /**
- * A view that is not shown is taken out of the document, and its lists forget how far they were scrolled, while their
- * virtualizers do not: coming back, they would show nothing. This brings them back to where they were.
+ * A view that is not shown is taken out of the document, and whatever was scrolled in it forgets how far, while its
+ * virtual lists do not: coming back, they would show nothing. This brings everything in the frame back to where it was.
  */
-import { onActivated, onBeforeUnmount, watch, type ShallowRef } from 'vue'
+import { nextTick, onBeforeUnmount, watch, type ShallowRef } from 'vue'
 
-/** @param element the scrolling element of a list in a view under KeepAlive */
-export function useKeptScroll(element: Readonly<ShallowRef<HTMLElement | null>>): void {
-  let left = 0
-  let top = 0
+interface Place {
+  left: number
+  top: number
+}
+
+/**
+ * @param frame what the views are shown in; it scrolls itself, too, and has a place of its own in each view
+ * @param view which view is shown
+ */
+export function useKeptScroll(frame: Readonly<ShallowRef<HTMLElement | null>>, view: () => string): void {
+  const places = new Map<string, Map<HTMLElement, Place>>()
   const remember = (event: Event) => {
-    if (!(event.target instanceof HTMLElement)) return
-    left = event.target.scrollLeft
-    top = event.target.scrollTop
+    const { target } = event
+    if (!(target instanceof HTMLElement)) return
+    const here = places.get(view()) ?? new Map<HTMLElement, Place>()
+    places.set(view(), here.set(target, { left: target.scrollLeft, top: target.scrollTop }))
   }
+  // Scrolling does not bubble, but it is captured on the way down.
   watch(
-    element,
+    frame,
     (next, before) => {
-      before?.removeEventListener('scroll', remember)
-      next?.addEventListener('scroll', remember, { passive: true })
+      before?.removeEventListener('scroll', remember, true)
+      next?.addEventListener('scroll', remember, { capture: true, passive: true })
     },
     { immediate: true, flush: 'post' },
   )
-  onActivated(() => {
-    if (element.value !== null) {
-      element.value.scrollLeft = left
-      element.value.scrollTop = top
+  watch(view, async (next) => {
+    await nextTick()
+    const here = places.get(next)
+    if (frame.value !== null && here?.has(frame.value) !== true) frame.value.scrollTo(0, 0)
+    for (const [element, { left, top }] of here ?? []) {
+      if (element.isConnected) element.scrollTo(left, top)
+      else here?.delete(element)
     }
   })
-  onBeforeUnmount(() => element.value?.removeEventListener('scroll', remember))
+  onBeforeUnmount(() => frame.value?.removeEventListener('scroll', remember, true))
 }

@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import type { LensMap } from '../../preload/views'
+import type { Strokes } from '../../renderer/charts/strokes'
 import { readTheme } from '../../renderer/charts/theme'
+import { drawingSvg } from '../../renderer/exports/drawing'
 import { describeCell, lensPicture, lensScale, pointLabel } from '../../renderer/views/prompt/lens-data'
-import { lensCsv, lensSvg } from '../../renderer/views/prompt/lens-exports'
+import { lensCsv, lensDrawing } from '../../renderer/views/prompt/lens-exports'
 import { lensLayout, paintLens } from '../../renderer/views/prompt/lens-paint'
-import type { Strokes } from '../../renderer/views/prompt/lens-paint'
 import { lensText } from '../../renderer/views/prompt/lens-text'
 import { encode, lensOf } from './support/fake-model'
 
@@ -22,6 +23,7 @@ function recording() {
   const outlines: { x: number; y: number; dashed: boolean }[] = []
   const strokes: Strokes = {
     rect: (x, y, _width, _height, fill) => rects.push(`${x},${y} ${fill}`),
+    path: () => undefined,
     outline: (x, y, _width, _height, _colour, _line, dashed) => outlines.push({ x, y, dashed }),
     text: (_x, _y, text) => texts.push(text),
     clip: (_x, _y, _width, _height, draw) => draw(),
@@ -94,7 +96,10 @@ describe('the lens', () => {
       text: '</text><script>alert(1)</script>',
       special: false,
     }
-    const svg = lensSvg(lensPicture(lens, tokens, lensScale(lens, 'probability', 1024)), theme)
+    const svg = drawingSvg(
+      lensDrawing(lensPicture(lens, tokens, lensScale(lens, 'probability', 1024))),
+      theme,
+    )
     const parsed = new DOMParser().parseFromString(svg, 'image/svg+xml')
     const names = new Set([...parsed.querySelectorAll('*')].map((element) => element.tagName.toLowerCase()))
     expect([...names].sort()).toEqual(['clippath', 'g', 'rect', 'svg', 'text'])

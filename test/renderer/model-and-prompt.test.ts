@@ -101,6 +101,8 @@ describe('the models', () => {
   it('are named by the last part of their path', () => {
     expect(locationName({ kind: 'path', path: '/models/SmolLM2/' })).toBe('SmolLM2')
     expect(locationName({ kind: 'path', path: 'C:\\models\\tiny.gguf' })).toBe('tiny.gguf')
+    const snapshot = `/cache/hub/models--owner--tiny/snapshots/${'ab'.repeat(20)}`
+    expect(locationName({ kind: 'path', path: snapshot })).toBe('owner/tiny')
   })
 })
 

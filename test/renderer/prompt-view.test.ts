@@ -174,6 +174,32 @@ describe('the prompt view', () => {
     expect(selection.current).toMatchObject({ layer: 1, head: 3 })
   })
 
+  it('offers in the inspector to export the lens or the head that is explained', async () => {
+    const { view } = await show('Mary and John')
+    const offered = () => useInspector().subject?.exports?.map(({ label }) => label)
+    expect(offered()).toEqual(['PNG picture', 'SVG drawing', 'CSV table'])
+    await view.get('[aria-label="Attention heads"]').findAll('[role=option]')[6].trigger('click')
+    await settle()
+    expect(offered()).toContain('Lines as SVG drawing')
+    expect(offered()).toContain('Matrix as CSV table')
+  })
+
+  it('leaves only the selected query’s lines while one walks with the arrow keys, and shows all again by Escape', async () => {
+    const { view, selection } = await show('Mary and John went to the store')
+    const list = view.get('[role=listbox][aria-label$="query tokens"]')
+    const queries = () => list.findAll('path').length
+    const all = queries()
+    await list.trigger('keydown', { key: 'Home' })
+    expect(selection.current.position).toBe(0)
+    expect(queries()).toBe(1)
+    await list.trigger('keydown', { key: 'Escape' })
+    expect(queries()).toBe(all)
+    await list.trigger('keydown', { key: 'ArrowDown' })
+    expect(queries()).toBeLessThan(all)
+    await list.trigger('blur')
+    expect(queries()).toBe(all)
+  })
+
   it('never asks about a position that a shorter prompt does not have', async () => {
     const { engine } = await show('Mary and John went to the store')
     await write('Mary')

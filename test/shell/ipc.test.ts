@@ -16,6 +16,7 @@ function served(change: Partial<CallHandlers> = {}) {
   const handlers: CallHandlers = {
     'model.chooseFile': note('model.chooseFile'),
     'model.chooseFolder': note('model.chooseFolder'),
+    'reference.chooseFolder': note('reference.chooseFolder'),
     'file.save': note('file.save'),
     'file.open': note('file.open'),
     'engine.state': () => ({ status: 'ready', generation: 1, reason: null, stderr: null }),

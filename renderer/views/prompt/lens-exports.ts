@@ -1,47 +1,31 @@
 /** The logit lens as files: pictures of all of it, also of what is out of sight, and its numbers. */
+import type { Ref } from 'vue'
 import type { EncodedToken } from '../../../preload/prompt'
 import type { LensMap } from '../../../preload/views'
-import { csvFile, safeName } from '../../charts/export'
+import { csvFile } from '../../charts/export'
 import type { PictureFile } from '../../charts/export'
 import type { ChartTheme } from '../../charts/theme'
 import { tokenText } from '../../components/token-label'
+import { drawingExports, type Drawing } from '../../exports/drawing'
 import { saveFile } from '../../exports/save'
 import type { ExportAction } from '../../stores/inspector'
 import { lensToken } from './lens-data'
 import type { LensPicture } from './lens-data'
 import { paintLens, pictureSize } from './lens-paint'
 import type { LensLayout } from './lens-paint'
-import { canvasStrokes, svgStrokes } from './lens-strokes'
 
 const layout: LensLayout = { left: 60, top: 24, cellWidth: 72, cellHeight: 24 }
 const noMarks = { selected: null, pinned: null }
-/** Chromium draws no larger canvas than this on a side. */
-const longestSide = 32_000
+const name = (lens: LensMap) => `logit-lens-${lens.evidence.provenance.modelName}`
 
-const name = (lens: LensMap) => safeName(`logit-lens-${lens.evidence.provenance.modelName}`)
-
-export function lensSvg(picture: LensPicture, theme: ChartTheme): string {
+export function lensDrawing(picture: LensPicture): Drawing {
   const { width, height } = pictureSize(picture, layout)
-  const { strokes, text } = svgStrokes(theme)
-  paintLens(strokes, picture, layout, noMarks, { x: 0, y: 0, width, height }, theme)
-  return text(width, height)
-}
-
-async function lensPng(picture: LensPicture, theme: ChartTheme): Promise<Uint8Array> {
-  const { width, height } = pictureSize(picture, layout)
-  const scale = Math.min(2, longestSide / Math.max(width, height))
-  const canvas = document.createElement('canvas')
-  canvas.width = Math.floor(width * scale)
-  canvas.height = Math.floor(height * scale)
-  const context = canvas.getContext('2d')
-  if (context === null) throw new Error('This window has no canvas to draw on.')
-  context.scale(scale, scale)
-  context.fillStyle = theme.surface
-  context.fillRect(0, 0, width, height)
-  paintLens(canvasStrokes(context, theme), picture, layout, noMarks, { x: 0, y: 0, width, height }, theme)
-  const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, 'image/png'))
-  if (blob === null) throw new Error('The picture is too large to be drawn.')
-  return new Uint8Array(await blob.arrayBuffer())
+  const sight = { x: 0, y: 0, width, height }
+  return {
+    width,
+    height,
+    draw: (strokes, theme) => paintLens(strokes, picture, layout, noMarks, sight, theme),
+  }
 }
 
 /** One row per cell, with everything the lens says about it. */
@@ -72,28 +56,16 @@ export function lensCsv(lens: LensMap, tokens: readonly EncodedToken[]): Picture
   )
 }
 
-export function lensExports(
+export const lensExports = (
   lens: LensMap,
   tokens: readonly EncodedToken[],
   picture: LensPicture,
-  theme: ChartTheme,
-): ExportAction[] {
-  const file = (extension: string, kind: string, bytes: Uint8Array) => ({
-    suggestedName: `${name(lens)}.${extension}`,
-    bytes,
-    filters: [{ name: kind, extensions: [extension] }],
-  })
-  return [
-    {
-      id: 'png',
-      label: 'PNG picture',
-      run: async () => saveFile(file('png', 'PNG picture', await lensPng(picture, theme))),
-    },
-    {
-      id: 'svg',
-      label: 'SVG drawing',
-      run: () => saveFile(file('svg', 'SVG drawing', new TextEncoder().encode(lensSvg(picture, theme)))),
-    },
-    { id: 'csv', label: 'CSV table', run: () => saveFile(lensCsv(lens, tokens)) },
-  ]
-}
+  theme: Readonly<Ref<ChartTheme>>,
+): ExportAction[] => [
+  ...drawingExports(
+    () => lensDrawing(picture),
+    () => name(lens),
+    theme,
+  ),
+  { id: 'csv', label: 'CSV table', run: () => saveFile(lensCsv(lens, tokens)) },
+]

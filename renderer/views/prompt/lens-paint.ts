@@ -1,30 +1,8 @@
 /** Draws the logit lens through a few strokes, so that screen (canvas, the visible part) and SVG (all of it) look alike. */
 import { fitText } from '../../charts/parts'
+import type { Strokes } from '../../charts/strokes'
 import type { ChartTheme } from '../../charts/theme'
 import type { LensPicture } from './lens-data'
-
-export interface Strokes {
-  rect: (x: number, y: number, width: number, height: number, fill: string) => void
-  outline: (
-    x: number,
-    y: number,
-    width: number,
-    height: number,
-    colour: string,
-    line: number,
-    dashed: boolean,
-  ) => void
-  text: (
-    x: number,
-    y: number,
-    text: string,
-    colour: string,
-    align: 'start' | 'middle' | 'end',
-    bold: boolean,
-  ) => void
-  /** What `draw` draws is cut to the rectangle. */
-  clip: (x: number, y: number, width: number, height: number, draw: () => void) => void
-}
 
 export interface LensLayout {
   /** Width of the row labels and height of the column labels. */

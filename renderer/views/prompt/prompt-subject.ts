@@ -6,7 +6,7 @@ import { displayText } from '../../../preload/token-text'
 import type { AttentionLayer, AttentionOverview, LensCell, LensMap } from '../../../preload/views'
 import { formatNumber, formatProbability } from '../../charts/numbers'
 import { tokenLabel } from '../../components/token-label'
-import type { InspectorRow, InspectorSubject } from '../../stores/inspector'
+import type { ExportAction, InspectorRow, InspectorSubject } from '../../stores/inspector'
 import type { Selection } from '../../stores/selection'
 import { lensToken, pointLabel } from './lens-data'
 
@@ -54,6 +54,7 @@ export function lensSubject(
   model: ModelDescription,
   tokens: readonly EncodedToken[],
   { point, position }: Selection,
+  exports: ExportAction[],
 ): InspectorSubject {
   const positions = lens.topIds.shape[1]
   const at = point * positions + position
@@ -73,6 +74,7 @@ export function lensSubject(
       'softmax(unembed(final_norm(h))) of the residual stream h at this point: what the model would predict if the ' +
       'blocks above were left out (logit lens; nostalgebraist 2020). “block 3” is the stream behind block 3.',
     evidence: (cell ?? lens).evidence,
+    exports,
   }
 }
 
@@ -83,6 +85,7 @@ export function headSubject(
   model: ModelDescription,
   tokens: readonly EncodedToken[],
   { head, position }: Selection,
+  exports: ExportAction[],
 ): InspectorSubject {
   const hook = hookName({ layer: layer.layer, site: 'attn.hook_pattern' })
   const n = layer.patterns.shape[1]
@@ -115,5 +118,6 @@ export function headSubject(
       'Attention probabilities of this head: softmax over the keys of q·k / √d_head, with later positions masked. ' +
       'Attention says where a head reads, not what that changes.',
     evidence: layer.evidence,
+    exports,
   }
 }

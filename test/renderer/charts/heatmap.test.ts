@@ -10,7 +10,7 @@ import { heatmapOption, type HeatmapSpec } from '../../../renderer/charts/heatma
 import HeatmapChart from '../../../renderer/charts/HeatmapChart.vue'
 import { colourAt } from '../../../renderer/charts/scales'
 import { readTheme } from '../../../renderer/charts/theme'
-import '../../../renderer/charts/echarts'
+import { init } from '../../../renderer/charts/echarts'
 
 const theme = readTheme(document.documentElement)
 const spec = (part: Partial<HeatmapSpec> = {}): HeatmapSpec => ({
@@ -26,11 +26,11 @@ const spec = (part: Partial<HeatmapSpec> = {}): HeatmapSpec => ({
   cellText: null,
   ...part,
 })
-const draw = (of: HeatmapSpec, size = { width: 600, height: 300 }) =>
+const draw = (of: HeatmapSpec, size = { width: 600, height: 300 }, colours = theme) =>
   svgText({
     option: (at, in_) => heatmapOption(of, at, in_),
     size: () => size,
-    theme: () => theme,
+    theme: () => colours,
     table: () => ({ header: [], rows: [] }),
   })
 const rgb = (fraction: number) => {
@@ -81,6 +81,18 @@ describe('a heatmap', () => {
     const narrow = heatmapLayout(labels, { width: 300, height: 300 }, theme)
     expect(narrow.rotate).toBe(90)
     expect(narrow.columnStep).toBeGreaterThan(1)
+  })
+
+  it('is painted in one go, so that no painting outlives the chart or is missing in an exported picture', () => {
+    const columns = Array.from({ length: 100 }, (_, i) => `t${i}`)
+    const values = Float32Array.from({ length: 5000 }, (_, i) => i / 5000)
+    const size = { width: 800, height: 400 }
+    const chart = init(null, null, { renderer: 'svg', ssr: true, ...size })
+    chart.setOption(heatmapOption(spec({ rows: columns.slice(0, 50), columns, values }), size, theme))
+    const shapes = chart.getZr().storage.getDisplayList(true)
+    expect(shapes.length).toBeGreaterThan(5000)
+    expect(shapes.filter((shape) => shape.incremental)).toEqual([])
+    chart.dispose()
   })
 
   it('paints large grids pixel by pixel in the same colours, NaN transparent', () => {
@@ -150,7 +162,12 @@ describe('a heatmap as SVG', () => {
     }
     vi.spyOn(HTMLCanvasElement.prototype, 'getContext').mockReturnValue(context as never)
     vi.spyOn(HTMLCanvasElement.prototype, 'toDataURL').mockReturnValue('data:image/png;base64,AA==')
-    const svg = draw(spec({ cellText: Array<string>(6).fill('"<&>') }))
+    const root = document.documentElement
+    root.style.setProperty('--font-sans', '"Segoe UI", "Noto Sans", sans-serif')
+    const quoted = readTheme(root)
+    root.style.removeProperty('--font-sans')
+    const svg = draw(spec({ cellText: Array<string>(6).fill('"<&>') }), undefined, quoted)
+    expect(svg).toContain(`'Segoe UI'`)
     expect(svg).toContain('<pattern')
     const tags = svg.replace(/<!\[CDATA\[[^]*?\]\]>/g, '').match(/<[^>]*>/g) ?? []
     for (const tag of tags) expect(tag).toMatch(/^<\/?[a-zA-Z]+(\s+[\w:-]+="[^"<]*")*\s*\/?>$/)

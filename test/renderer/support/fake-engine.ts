@@ -61,6 +61,7 @@ export const usual = (of: FakeSizes = sizes): Handlers => ({
     },
   ],
   'library.forget': () => ({}),
+  'certificate.get': () => ({ certificates: [], summary: null, warnings: [] }),
   'model.open': () => describeModel(of),
   'model.describe': () => describeModel(of),
   'model.close': () => ({}),

@@ -41,7 +41,7 @@ export function describeModel({ layers, heads, name }: FakeSizes = small): Model
   })
   return {
     handle: `${name}:cpu:float32`,
-    source: { location: { kind: 'embedded' }, provider: 'auto', precision: 'float32' },
+    source: { location: { kind: 'embedded' }, provider: 'auto', precision: 'float32', memoryBudget: null },
     fingerprint,
     name,
     family: 'Llama',

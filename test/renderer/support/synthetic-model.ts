@@ -72,7 +72,7 @@ export function syntheticModel(layers = 4, heads = 4): ModelDescription {
   const all = parameters(layers, heads)
   return {
     handle: 'synthetic-cpu-float32',
-    source: { location: { kind: 'embedded' }, provider: 'auto', precision: 'float32' },
+    source: { location: { kind: 'embedded' }, provider: 'auto', precision: 'float32', memoryBudget: null },
     fingerprint: 'ab'.repeat(32),
     name: 'synthetic',
     family: 'llama',

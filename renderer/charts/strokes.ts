@@ -1,6 +1,30 @@
-/** The two hands that draw the lens: on a canvas, and as SVG text. */
-import type { ChartTheme } from '../../charts/theme'
-import type { Strokes } from './lens-paint'
+/** The few strokes that pictures of our own are drawn with, and the two hands that draw them: on a canvas, and as SVG text. */
+import type { ChartTheme } from './theme'
+
+export interface Strokes {
+  rect: (x: number, y: number, width: number, height: number, fill: string) => void
+  outline: (
+    x: number,
+    y: number,
+    width: number,
+    height: number,
+    colour: string,
+    line: number,
+    dashed: boolean,
+  ) => void
+  text: (
+    x: number,
+    y: number,
+    text: string,
+    colour: string,
+    align: 'start' | 'middle' | 'end',
+    bold: boolean,
+  ) => void
+  /** An SVG path, not filled. */
+  path: (d: string, colour: string, line: number, opacity: number) => void
+  /** What `draw` draws is cut to the rectangle. */
+  clip: (x: number, y: number, width: number, height: number, draw: () => void) => void
+}
 
 export function canvasStrokes(context: CanvasRenderingContext2D, theme: ChartTheme): Strokes {
   const font = `${theme.small}px ${theme.mono}`
@@ -22,6 +46,15 @@ export function canvasStrokes(context: CanvasRenderingContext2D, theme: ChartThe
       context.textAlign = align === 'middle' ? 'center' : align
       context.fillText(text, x, y)
     },
+    path(d, colour, line, opacity) {
+      context.save()
+      context.strokeStyle = colour
+      context.lineWidth = line
+      context.globalAlpha = opacity
+      context.setLineDash([])
+      context.stroke(new Path2D(d))
+      context.restore()
+    },
     clip(x, y, width, height, draw) {
       context.save()
       context.beginPath()
@@ -40,7 +73,7 @@ const entities: Record<string, string> = {
   '"': '&quot;',
   "'": '&#39;',
 }
-/** Text for XML. Labels hold no control characters (see components/tokenLabel), which XML could not hold at all. */
+/** Text for XML. Labels hold no control characters (see components/token-label), which XML could not hold at all. */
 const xml = (text: string): string => text.replace(/[&<>"']/g, (character) => entities[character])
 
 export function svgStrokes(theme: ChartTheme): {
@@ -65,6 +98,11 @@ export function svgStrokes(theme: ChartTheme): {
       const weight = bold ? ' font-weight="bold"' : ''
       parts.push(
         `<text x="${x}" y="${y}" fill="${colour}" text-anchor="${align}"${weight}>${xml(text)}</text>`,
+      )
+    },
+    path(d, colour, line, opacity) {
+      parts.push(
+        `<path d="${d}" fill="none" stroke="${colour}" stroke-width="${line}" stroke-opacity="${opacity}"/>`,
       )
     },
     clip(x, y, width, height, draw) {
