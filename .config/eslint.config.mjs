@@ -38,6 +38,10 @@ export default tseslint.config(
     },
   },
   {
+    files: ['test/**/*.ts'],
+    rules: { 'vue/one-component-per-file': 'off' },
+  },
+  {
     files: ['main/cli/**/*.ts'],
     rules: { 'no-console': 'off' },
   },

@@ -7,8 +7,10 @@ import { mkdirSync, readFileSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { virtualDisplay } from './display.mjs'
+import { graphicsEnvironment, makeRuntimeFolder } from './environment.mjs'
 import { root } from './folders.mjs'
 import { readyForWindow, readyToCompute } from './ready.mjs'
+import { presentRuntime } from './runtime.mjs'
 import { LaunchProblem, runMain, say } from './say.mjs'
 import { checkCounts, chosenStages, countsOf, stages, sum } from './test-stages.mjs'
 
@@ -52,8 +54,12 @@ await runMain(async () => {
 
   // A display of their own, so that the tests neither disturb the person nor are disturbed.
   const screen = windowed && process.platform === 'linux' ? await virtualDisplay() : null
-  const environment =
-    screen === null ? process.env : { ...process.env, DISPLAY: screen.display, WAYLAND_DISPLAY: '' }
+  // WebGPU is tested on the software driver in the runtime's folder, where there is no GPU.
+  const runtime = presentRuntime(root)
+  const graphics = runtime === null ? {} : graphicsEnvironment(runtime.folder)
+  makeRuntimeFolder(graphics)
+  const shown = screen === null ? {} : { DISPLAY: screen.display, WAYLAND_DISPLAY: '' }
+  const environment = { ...process.env, ...graphics, ...shown }
   const results = []
   try {
     for (const stage of chosen) {
