@@ -11,7 +11,12 @@ import {
 } from '../../main/onnx/proto/onnx_pb'
 
 type Attribute =
-  number | string | readonly number[] | { readonly graph: GraphInit } | { readonly tensor: TensorInit }
+  | number
+  | string
+  | readonly number[]
+  | { readonly float: number }
+  | { readonly graph: GraphInit }
+  | { readonly tensor: TensorInit }
 type TensorInit = MessageInitShape<typeof TensorProtoSchema>
 type NodeInit = MessageInitShape<typeof NodeProtoSchema>
 type ValueInit = MessageInitShape<typeof ValueInfoProtoSchema>
@@ -24,7 +29,7 @@ export interface GraphInit {
   output?: ValueInit[]
 }
 
-/** A node: `node('Add', ['a', 'b'], ['c'], {axis: 1})`. Numbers are integers; floats go in as `{tensor: …}`. */
+/** A node: `node('Add', ['a', 'b'], ['c'], {axis: 1})`. Numbers are integers; a float is `{float: x}`. */
 export function node(
   opType: string,
   input: string[],
@@ -36,6 +41,7 @@ export function node(
     if (typeof value === 'number') return { name, type: AttributeType.INT, i: BigInt(value) }
     if (typeof value === 'string')
       return { name, type: AttributeType.STRING, s: new TextEncoder().encode(value) }
+    if ('float' in value) return { name, type: AttributeType.FLOAT, f: value.float }
     if ('graph' in value) return { name, type: AttributeType.GRAPH, g: value.graph }
     if ('tensor' in value) return { name, type: AttributeType.TENSOR, t: value.tensor }
     return { name, type: AttributeType.INTS, ints: value.map(BigInt) }

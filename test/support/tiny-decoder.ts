@@ -21,6 +21,10 @@ export interface DecoderStyle {
   /** Scale and soft-cap on the scores and the logits. */
   readonly capped?: boolean
   readonly finalNorm?: boolean
+  /** Attention as one operator: ONNX Runtime's or ONNX's own. */
+  readonly attention?: 'written' | 'multi-head' | 'onnx'
+  /** Additions and norms as one operator of ONNX Runtime's. */
+  readonly skipNorms?: boolean
   /** The second block's MLP adds what the first block's attention gave. */
   readonly shared?: boolean
 }
@@ -40,10 +44,32 @@ class Writer {
 
   constructor(readonly opset: number) {}
 
-  op(op: string, inputs: string[], attributes: Parameters<typeof node>[3] = {}, outputs = 1): string[] {
+  op(
+    op: string,
+    inputs: string[],
+    attributes: Parameters<typeof node>[3] = {},
+    outputs = 1,
+    domain = '',
+  ): string[] {
     const names = Array.from({ length: outputs }, () => `${++this.#count}`)
-    this.nodes.push(node(op, inputs, names, attributes, { name: '' }))
+    this.nodes.push(node(op, inputs, names, attributes, { name: '', domain }))
     return names
+  }
+
+  /** x + branch, normalised and as it is. */
+  skipNorm(x: string, branch: string): { sum: string; normed: string } {
+    const [normed, sum] = [`${++this.#count}`, `${++this.#count}`]
+    const inputs = [x, branch, this.weight(WIDTH), this.weight(WIDTH)]
+    this.nodes.push(
+      node(
+        'SkipSimplifiedLayerNormalization',
+        inputs,
+        [normed, '', '', sum],
+        { epsilon: { float: 1e-5 } },
+        { name: '', domain: 'com.microsoft' },
+      ),
+    )
+    return { sum, normed }
   }
 
   one(op: string, inputs: string[], attributes: Parameters<typeof node>[3] = {}): string {
@@ -101,10 +127,16 @@ export function tinyDecoder(style: DecoderStyle = {}): Uint8Array {
   const positions = g.one('Gather', [g.weight(TABLE, WIDTH), positionIds(g)])
   let x = g.one('Add', [g.one('Gather', [table, '0']), positions])
   let first: string | null = null
+  let ready: string | null = null
   for (let block = 0; block < BLOCKS; block++) {
     const attend = (input: string): string => post(attention(g, style, input, bias))
     const think = (input: string): string => post(mlp(g, style, input))
-    if (style.mlp === 'none') x = add(x, attend(normed(x)))
+    if (style.skipNorms === true) {
+      const mid = g.skipNorm(x, attend(ready ?? normed(x)))
+      const out = g.skipNorm(mid.sum, think(mid.normed))
+      x = out.sum
+      ready = out.normed
+    } else if (style.mlp === 'none') x = add(x, attend(normed(x)))
     else if (topology === 'sequential') {
       const attended = attend(normed(x))
       const mid = add(x, attended)
@@ -120,7 +152,7 @@ export function tinyDecoder(style: DecoderStyle = {}): Uint8Array {
       x = topology === 'parallel' ? add(x, g.one('Add', [a, m])) : add(add(x, a), m)
     }
   }
-  const end = finalNorm && topology !== 'post-norm' ? normed(pass(x)) : x
+  const end = ready ?? (finalNorm && topology !== 'post-norm' ? normed(pass(x)) : x)
   const logits = g.one('MatMul', [end, g.one('Transpose', [table], { perm: [1, 0] })])
   const capped = style.capped === true ? cap(g, logits, 30) : logits
   g.nodes.push(node('Identity', [capped], ['y']))
@@ -131,7 +163,7 @@ export function tinyDecoder(style: DecoderStyle = {}): Uint8Array {
       input: [value('0', ['b', 's'], 7), value('m', ['b', 's'], 7)],
       output: [value('y', ['b', 's', VOCAB])],
     },
-    { '': g.opset },
+    { '': g.opset, 'com.microsoft': 1 },
   )
 }
 
@@ -186,10 +218,18 @@ const linear = (g: Writer, x: string, inputs: number, outputs: number): string =
 
 function attention(
   g: Writer,
-  { mask = 'add', projections = 'separate', capped = false }: DecoderStyle,
+  { mask = 'add', projections = 'separate', capped = false, attention: kind = 'written' }: DecoderStyle,
   x: string,
   { bias, visible }: { bias: string; visible: string },
 ): string {
+  if (kind !== 'written') {
+    const flat = [0, 1, 2].map(() => linear(g, x, WIDTH, WIDTH))
+    const [y] =
+      kind === 'onnx'
+        ? g.op('Attention', [...flat, bias], { q_num_heads: HEADS, kv_num_heads: HEADS })
+        : g.op('MultiHeadAttention', [...flat, '', '', bias], { num_heads: HEADS }, 1, 'com.microsoft')
+    return linear(g, y, WIDTH, WIDTH)
+  }
   const heads = g.integers(0, 0, HEADS, HEAD)
   const byHead = (flat: string): string =>
     g.one('Transpose', [g.one('Reshape', [flat, heads])], { perm: [0, 2, 1, 3] })

@@ -4,11 +4,13 @@
  */
 import type { BlockSite } from '../../../preload/hooks'
 import type { OnnxNode } from '../../onnx/exported/model'
-import { asItIs, viewAs } from '../../onnx/exported/view'
+import { asItIs } from '../../onnx/exported/view'
 import type { Dim } from '../../onnx/graph'
 import type { Cone, GraphView } from './graph-view'
-import { isLayout, isLinear, isProduct } from './linear'
+import { findFusedAttention, isFusedAttention } from './fused-attention'
+import { isProduct, layoutTail } from './linear'
 import type { Norms } from './norms'
+import { operandSites, type Past } from './operands'
 import { siteAmong, type Axes, type FoundSite } from './sites'
 
 export interface Attention {
@@ -20,31 +22,36 @@ export interface Attention {
   readonly missing: ReadonlyMap<BlockSite, string>
   /** Graph inputs with keys and values of earlier positions, and the values that hold them with the new ones. */
   readonly past: { readonly key: Past; readonly value: Past } | null
+  /** Whether columns between a row's prompt and what was generated behind it can be masked. */
+  readonly gaps: boolean
 }
 
-export interface Past {
-  readonly input: string
-  readonly present: string
-}
+/** From what the insides of attention are found: the product of a pattern with values, or the one operator for all. */
+export type Core =
+  | {
+      readonly kind: 'written'
+      readonly softmax: OnnxNode
+      /** The pattern as the product reads it. */
+      readonly pattern: string
+      readonly product: OnnxNode
+    }
+  | { readonly kind: 'fused'; readonly node: OnnxNode }
+type WrittenCore = Extract<Core, { kind: 'written' }>
 
-/** The product of a pattern with values, from which everything else is found. */
-interface Core {
-  readonly softmax: OnnxNode
-  /** The pattern as the product reads it. */
-  readonly pattern: string
-  readonly product: OnnxNode
-}
-
-/** Whether a branch holds an attention pattern: a softmax that is multiplied with something computed. */
+/** The attention in a branch: softmaxes that are multiplied with something computed, and fused operators. */
 export const coresOf = (view: GraphView, cone: Cone): Core[] =>
-  cone.nodes.flatMap((node) => (node.op === 'Softmax' ? (coreOf(view, node) ?? []) : []))
+  cone.nodes.flatMap((node): Core[] => {
+    if (isFusedAttention(node)) return [{ kind: 'fused', node }]
+    const core = node.op === 'Softmax' ? coreOf(view, node) : null
+    return core === null ? [] : [core]
+  })
 
-function coreOf(view: GraphView, softmax: OnnxNode): Core | null {
+function coreOf(view: GraphView, softmax: OnnxNode): WrittenCore | null {
   let pattern = softmax.outputs[0]
   for (;;) {
     const readers = view.readers(pattern)
     const product = readers.find((node) => isProduct(view, node) && node.inputs[0] === pattern)
-    if (product !== undefined) return { softmax, pattern, product }
+    if (product !== undefined) return { kind: 'written', softmax, pattern, product }
     // A softmax over nothing but masked places is no number; some exporters replace it by zero.
     const next = readers.find((node) => node.op === 'Where' || view.passesOn(node) || node.op === 'Cast')
     if (next === undefined) return null
@@ -57,6 +64,18 @@ export function findAttention(
   norms: Norms,
   cone: Cone,
   core: Core,
+  axes: Axes,
+): Attention | null {
+  return core.kind === 'fused'
+    ? findFusedAttention(view, norms, cone, core.node, axes)
+    : findWritten(view, norms, cone, core, axes)
+}
+
+function findWritten(
+  view: GraphView,
+  norms: Norms,
+  cone: Cone,
+  core: WrittenCore,
   { batch, pos }: Axes,
 ): Attention | null {
   const { product, pattern, softmax } = core
@@ -83,7 +102,7 @@ export function findAttention(
     scores === null ? null : { ...scores, changedAt: asked?.unmasked },
     'the scores are laid out by groups of heads',
   )
-  const z = siteAmong(view, zCandidates(view, product.outputs[0]), [batch, pos, heads, headDim])
+  const z = siteAmong(view, layoutTail(view, product.outputs[0]), [batch, pos, heads, headDim])
   put('attn.hook_z', z, 'no value has the layout of z')
 
   const queries = operandSites(view, norms, cone, asked?.queries ?? null, {
@@ -103,7 +122,7 @@ export function findAttention(
     put('attn.hook_rot_k', keys.rotated, 'the rotated keys are no value of their own')
   }
   const past = keys.past === null || values.past === null ? null : { key: keys.past, value: values.past }
-  return { heads, kvHeads: values.count ?? keys.count, headDim, sites, missing, past }
+  return { heads, kvHeads: values.count ?? keys.count, headDim, sites, missing, past, gaps: true }
 }
 
 /** Heads of a pattern [batch, head, q_pos, k_pos]. */
@@ -117,16 +136,6 @@ function whole(view: GraphView, value: string, leading: readonly Dim[]): FoundSi
   const shape = view.shape(value)
   if (shape?.length !== 4 || shape.slice(0, 3).join() !== leading.join()) return null
   return { value, view: asItIs }
-}
-
-/** z and its layouts, up to the output projection. */
-function zCandidates(view: GraphView, product: string): string[] {
-  const values = [product]
-  for (;;) {
-    const next = view.readers(values[values.length - 1])
-    if (next.length !== 1 || !isLayout(next[0])) return values
-    values.push(next[0].outputs[0])
-  }
 }
 
 /** The product of queries and keys behind the scores, and the scores as they were before the mask was added. */
@@ -150,77 +159,3 @@ function scoreProduct(
 const addsMask = (view: GraphView, node: OnnxNode, inner: string): boolean =>
   (node.op === 'Add' || node.op === 'Where') &&
   node.inputs.some((name) => name !== inner && !view.isScalar(name))
-
-interface OperandSites {
-  /** As it comes out of the projection. */
-  readonly plain: FoundSite | null
-  readonly rotated: FoundSite | null
-  readonly count: number | null
-  readonly past: Past | null
-}
-
-/** What a query, key or value is on its way from its projection to the product. */
-function operandSites(
-  view: GraphView,
-  norms: Norms,
-  cone: Cone,
-  operand: string | null,
-  size: { batch: Dim; pos: Dim; headDim: number; count: number | null },
-): OperandSites {
-  if (operand === null) return { plain: null, rotated: null, count: null, past: null }
-  const way = view.wayBack(operand, cone)
-  const projected = way.findIndex((value) => {
-    const node = view.maker(value)
-    return node !== null && isLinear(view, node)
-  })
-  const path = projected === -1 ? way : way.slice(0, projected + 1)
-  const joint = path.findIndex((value) => isJoint(view, norms, cone, value))
-  const count = size.count ?? countOf(view, path, size)
-  if (count === null) return { plain: null, rotated: null, count: null, past: pastOf(view, cone, path) }
-  const wanted = [size.batch, size.pos, count, size.headDim]
-  // Nearest to the projection first.
-  const behind = path.slice(joint + 1).reverse()
-  const plain = projected === -1 ? null : siteAmong(view, beforeNorms(norms, behind), wanted)
-  const rotated = joint === -1 ? null : siteAmong(view, [path[joint]], wanted)
-  return { plain, rotated, count, past: pastOf(view, cone, path) }
-}
-
-/** Values up to the first head norm; all where there is none. */
-function beforeNorms(norms: Norms, values: readonly string[]): string[] {
-  const first = values.findIndex((value) => norms.byOutput.has(value))
-  return first === -1 ? [...values] : values.slice(0, first)
-}
-
-/** Where halves of one head come together again: the rotary embedding. Norms come together too. */
-function isJoint(view: GraphView, norms: Norms, cone: Cone, value: string): boolean {
-  const node = view.maker(value)
-  return node !== null && view.inside(node, cone).length > 1 && !norms.byOutput.has(value)
-}
-
-/** Heads of keys or values: of the first value on the way from the projection that has them apart. */
-function countOf(
-  view: GraphView,
-  path: readonly string[],
-  { batch, pos, headDim }: { batch: Dim; pos: Dim; headDim: number },
-): number | null {
-  for (const value of [...path].reverse()) {
-    const shape = view.shape(value)
-    if (shape?.length !== 4 || shape[0] !== batch) continue
-    const count = shape.find((dim, axis) => axis > 0 && dim !== pos && dim !== headDim) ?? headDim
-    if (typeof count === 'number' && viewAs(shape, [batch, pos, count, headDim]) !== null) return count
-  }
-  return null
-}
-
-/** Where keys or values of earlier positions are put in front. */
-function pastOf(view: GraphView, cone: Cone, path: readonly string[]): Past | null {
-  const inputs = new Set(view.model.graph.inputs.map(({ name }) => name))
-  for (const value of path) {
-    const node = view.maker(value)
-    if (node?.op !== 'Concat') continue
-    const input = node.inputs.find((name) => inputs.has(view.root(name)))
-    if (input !== undefined && view.inside(node, cone).length === 1)
-      return { input: view.root(input), present: value }
-  }
-  return null
-}

@@ -131,6 +131,7 @@ function isPosition(view: GraphView, input: string, tokens: OnnxNode): boolean {
     seen.add(at)
     for (const node of view.readers(at)) {
       if (node.op === 'Cos' || node.op === 'Sin') return true
+      if (node.op === 'RotaryEmbedding' && node.inputs.indexOf(at) > 0) return true
       if (node.op === 'Gather' && node !== tokens && node.inputs[1] === at && view.isConstant(node.inputs[0]))
         return true
       const toBool = node.op === 'Cast' && view.type(node.outputs[0]) === 'bool'

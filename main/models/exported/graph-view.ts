@@ -39,6 +39,15 @@ export class GraphView {
     return index === undefined ? null : this.model.graph.nodes[index]
   }
 
+  isInput(value: string): boolean {
+    return this.model.graph.inputs.some(({ name }) => name === value)
+  }
+
+  /** The graph's output that is this value, under whatever name; null where it is none. */
+  outputOf(value: string): string | null {
+    return this.model.graph.outputs.find(({ name }) => this.root(name) === this.root(value))?.name ?? null
+  }
+
   /** Place of a value in the order of computation; −1 for inputs and weights. */
   place(value: string): number {
     return this.#links.producer.get(value) ?? -1

@@ -33,6 +33,16 @@ const layout: ReadonlySet<string> = new Set([
 /** Whether a node moves the elements of its first input about and changes none. */
 export const isLayout = (node: OnnxNode): boolean => layout.has(node.op)
 
+/** A value and its other layouts, as long as nothing else reads it. */
+export function layoutTail(view: GraphView, value: string): string[] {
+  const values = [value]
+  for (;;) {
+    const readers = view.readers(values[values.length - 1])
+    if (readers.length !== 1 || !isLayout(readers[0])) return values
+    values.push(readers[0].outputs[0])
+  }
+}
+
 /**
  * A linear layer's result and what becomes of it by its bias and by layout alone, in order, as long as nothing else
  * reads it.

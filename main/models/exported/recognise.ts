@@ -12,9 +12,10 @@ import {
   type OuterSite,
 } from '../../../preload/hooks'
 import type { Dim } from '../../onnx/graph'
+import { unfuse } from '../../onnx/exported/unfuse'
 import { asItIs } from '../../onnx/exported/view'
 import type { OnnxModel } from '../../onnx/exported/model'
-import { coresOf, findAttention, type Attention, type Past } from './attention'
+import { coresOf, findAttention, type Attention, type Core } from './attention'
 import {
   axesOf,
   findEmbedding,
@@ -27,6 +28,7 @@ import {
 import { GraphView, type Cone } from './graph-view'
 import { findMlp, type Mlp } from './mlp'
 import { findNorms, type Norm, type Norms } from './norms'
+import type { Past } from './operands'
 import type { Axes, FoundSite } from './sites'
 import { addendsOf, walkStream, type Step } from './stream'
 
@@ -58,6 +60,8 @@ export interface Decoder {
   readonly stream: readonly string[]
   /** Of each layer; null where the graph takes no keys and values of earlier positions. */
   readonly past: readonly { readonly key: Past; readonly value: Past }[] | null
+  /** Whether columns that hold nothing of a row can be masked in these. */
+  readonly gaps: boolean
 }
 
 export interface Missing {
@@ -68,7 +72,7 @@ export interface Missing {
 
 /** @returns null with the reason where the graph can not even be run as a language model */
 export function recognise(model: OnnxModel): Recognition | { readonly refused: string } {
-  const view = new GraphView(model)
+  const view = new GraphView(unfuse(model))
   const norms = findNorms(view)
   const end = findUnembedding(view, norms)
   if (end === null) return { refused: 'none of its outputs comes out of a projection to a vocabulary' }
@@ -130,7 +134,7 @@ interface Block {
 interface Branch {
   readonly value: string
   readonly cone: Cone
-  readonly cores: ReturnType<typeof coresOf>
+  readonly cores: readonly Core[]
 }
 
 /** Puts blocks together, step by step of the residual stream. */
@@ -199,6 +203,7 @@ class Assembly {
       sites: this.#sites,
       stream: [...this.#blocks.map(({ before }) => before), this.#blocks[this.#blocks.length - 1].after],
       past: past.length === this.#blocks.length ? past : null,
+      gaps: this.#blocks.every(({ attention }) => attention?.gaps ?? false),
     }
   }
 
@@ -223,7 +228,7 @@ class Assembly {
     this.#normBefore(block, cone, 'ln1')
     const found = cores.length === 1 ? findAttention(this.view, this.norms, cone, cores[0], this.axes) : null
     if (found === null) {
-      const reason = cores.length > 1 ? `it has ${cores.length} softmaxes` : 'its layout is not known'
+      const reason = cores.length > 1 ? `it attends ${cores.length} times` : 'its layout is not known'
       for (const site of ['attn.hook_z', 'attn.hook_pattern'] as const) this.#absent(block, site, reason)
       return
     }

@@ -110,10 +110,11 @@ export class ExportedStack implements Runnable {
   continues(cache: KeyValueCache): boolean {
     const { decoder, recognition } = this.plan
     const past = decoder?.past ?? null
-    if (past === null || cache.layers.length < past.length) return false
+    if (decoder === null || past === null || cache.layers.length < past.length) return false
     const uniform = cache.lengths().every((length) => length === cache.columns)
     // Rows of different lengths leave gaps: they must be masked, and positions can not be counted by columns.
-    return uniform || (recognition.roles.mask !== null && recognition.roles.positions !== null)
+    const { mask, positions } = recognition.roles
+    return uniform || (decoder.gaps && mask !== null && positions !== null)
   }
 
   /** Sessions that are compiled now. */

@@ -83,6 +83,21 @@ describe('a decoder is recognised', () => {
       distinct([...all, 'mlp.hook_pre_linear']),
     ],
     ['in operator set 23', { opset: 23 }, all],
+    [
+      'with additions and norms in one operator',
+      { skipNorms: true },
+      without('ln2.hook_normalized', 'ln2.hook_scale', 'ln_final.hook_normalized', 'ln_final.hook_scale'),
+    ],
+    [
+      'with attention in one operator of ONNX Runtime',
+      { attention: 'multi-head' },
+      without('attn.hook_attn_scores', 'attn.hook_pattern'),
+    ],
+    [
+      'with attention in one operator of ONNX',
+      { attention: 'onnx', opset: 23 },
+      without('attn.hook_attn_scores', 'attn.hook_pattern'),
+    ],
   ])('%s', async (_, style, sites) => {
     const found = await recognised(tinyDecoder(style))
     expect(distinct(siteNames(found))).toEqual(sites)
@@ -103,6 +118,12 @@ describe('a decoder is recognised', () => {
   it.each<[string, DecoderStyle, string, RegExp]>([
     ['a bilinear MLP’s gate', { mlp: 'bilinear' }, 'blocks.0.mlp.hook_pre', /2 projections/],
     ['the neurons of experts', { mlp: 'experts' }, 'blocks.1.mlp.hook_post', /one projection/],
+    [
+      'the pattern in fused attention',
+      { attention: 'multi-head' },
+      'blocks.0.attn.hook_pattern',
+      /one operator here \(MultiHeadAttention\)/,
+    ],
     [
       'the insides of fused norms',
       { norm: 'fused-layer' },

@@ -57,8 +57,16 @@ const argument: ShapeRule = (a) => {
   ]
 }
 
-/** Fused queries, keys and values of ORT's and ONNX's attention operators: only Y [batch, pos, width] is of use here. */
-const attention: ShapeRule = (a) => [typed(input(a, 0).type, input(a, 0).shape)]
+/** Attention operators of ORT and ONNX: of use here is Y, which is as wide as the queries; packed ones are wider. */
+const attention: ShapeRule = (a) => {
+  const { type, shape } = input(a, 0)
+  if (a.inputs.at(1) !== null && a.inputs.length > 1) return [typed(type, shape)]
+  const heads = integerOf(a.node, 'num_heads') ?? never()
+  const packed = heads + 2 * (integerOf(a.node, 'kv_num_heads') ?? heads)
+  const width = shape?.at(-1)
+  if (shape === null || typeof width !== 'number') return [typed(type, null)]
+  return [typed(type, [...shape.slice(0, -1), (width / packed) * heads])]
+}
 
 const constant: ShapeRule = ({ node }) => {
   const tensor = tensorOf(node, 'value')
