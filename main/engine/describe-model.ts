@@ -71,8 +71,12 @@ export function describeModel(input: DescribeInput): ModelDescription {
 }
 
 /** As the person knows it: the name of the file or folder (a GGUF's own `general.name` is often a training run's). */
-const nameOf = ({ location }: ModelSource, place: string): string =>
-  location.kind === 'embedded' ? 'storyworld' : path.basename(place).replace(/\.(safetensors|gguf)$/, '')
+function nameOf({ location }: ModelSource, place: string): string {
+  if (location.kind === 'embedded') return 'storyworld'
+  // A snapshot folder of the hub's cache is named by its commit; the repository stands two folders above.
+  const hub = /models--([^/\\]+)[/\\]snapshots[/\\][0-9a-f]{40}$/.exec(place)
+  return hub === null ? path.basename(place).replace(/\.(safetensors|gguf)$/, '') : hub[1].replace('--', '/')
+}
 
 /** The block that a parameter belongs to, by the spellings of Hugging Face and GGUF. */
 function layerOf(name: string): number | null {

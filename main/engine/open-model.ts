@@ -215,7 +215,7 @@ export async function openModel(
       onProgress: ({ stage, fraction }) => report(stage, fraction),
     })
     undo.push(() => loaded.stack.release())
-    const description = describeModel({
+    const described = describeModel({
       source,
       place,
       checkpoint,
@@ -224,6 +224,7 @@ export async function openModel(
       loaded,
       fingerprint: print,
     })
+    const description = { ...described, warnings: [...described.warnings, ...notes] }
     const open = existing(description.handle)
     if (open !== undefined) await unwind(undo)
     const parts = { place, description, checkpoint, tokenizer, loaded }
