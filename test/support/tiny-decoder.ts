@@ -22,7 +22,9 @@ export interface DecoderStyle {
   readonly capped?: boolean
   readonly finalNorm?: boolean
   /** Attention as one operator: ONNX Runtime's or ONNX's own. */
-  readonly attention?: 'written' | 'multi-head' | 'onnx'
+  readonly attention?: 'written' | 'multi-head' | 'group-query' | 'onnx'
+  /** Takes keys and values of earlier positions (with attention as group-query only), and gives out all. */
+  readonly past?: boolean
   /** Additions and norms as one operator of ONNX Runtime's. */
   readonly skipNorms?: boolean
   /** The second block's MLP adds what the first block's attention gave. */
@@ -30,9 +32,9 @@ export interface DecoderStyle {
 }
 
 export const BLOCKS = 2
-export const WIDTH = 12
+export const WIDTH = 24
 export const HEADS = 3
-export const HEAD = 4
+export const HEAD = 8
 export const VOCAB = 23
 export const MLP = 20
 const TABLE = 16
@@ -40,9 +42,14 @@ const TABLE = 16
 class Writer {
   readonly nodes: GraphInit['node'] = []
   readonly weights: NonNullable<GraphInit['initializer']> = []
+  readonly pasts: string[] = []
+  readonly presents: string[] = []
   #count = 0
 
-  constructor(readonly opset: number) {}
+  constructor(
+    readonly opset: number,
+    readonly past: boolean,
+  ) {}
 
   op(
     op: string,
@@ -115,7 +122,7 @@ class Writer {
 /** The bytes of a decoder with inputs `0` (token ids) and `m` (mask), output `y`. */
 export function tinyDecoder(style: DecoderStyle = {}): Uint8Array {
   const { topology = 'sequential', flipped = false, padded = false, finalNorm = true } = style
-  const g = new Writer(style.opset ?? 18)
+  const g = new Writer(style.opset ?? 18, style.past ?? false)
   const pass = (x: string): string => (padded ? g.one('Identity', [x]) : x)
   const add = (stream: string, branch: string): string =>
     g.one('Add', flipped ? [branch, pass(stream)] : [pass(stream), branch])
@@ -160,18 +167,27 @@ export function tinyDecoder(style: DecoderStyle = {}): Uint8Array {
     {
       node: g.nodes,
       initializer: g.weights,
-      input: [value('0', ['b', 's'], 7), value('m', ['b', 's'], 7)],
-      output: [value('y', ['b', 's', VOCAB])],
+      input: [
+        value('0', ['b', 's'], 7),
+        value('m', ['b', g.past ? 'p + s' : 's'], 7),
+        ...g.pasts.map((name) => value(name, ['b', HEADS, 'p', HEAD])),
+      ],
+      output: [
+        value('y', ['b', 's', VOCAB]),
+        ...g.presents.map((name) => value(name, ['b', HEADS, 'p + s', HEAD])),
+      ],
     },
     { '': g.opset, 'com.microsoft': 1 },
   )
 }
 
-/** 0, 1, … to the number of tokens, [1, s]. */
+/** Places of the tokens: as many as there are, behind the earlier ones, [1, s]. */
 function positionIds(g: Writer): string {
-  const size = g.one('Gather', [g.one('Shape', ['0']), scalarInteger(g, 1)])
-  const range = g.one('Range', [scalarInteger(g, 0), size, scalarInteger(g, 1)])
-  return g.overAxes('Unsqueeze', range, [0])
+  const axis = scalarInteger(g, 1)
+  const size = g.one('Gather', [g.one('Shape', ['0']), axis])
+  if (!g.past) return g.overAxes('Unsqueeze', g.one('Range', [scalarInteger(g, 0), size, axis]), [0])
+  const all = g.one('Gather', [g.one('Shape', ['m']), axis])
+  return g.overAxes('Unsqueeze', g.one('Range', [g.one('Sub', [all, size]), all, axis]), [0])
 }
 
 function scalarInteger(g: Writer, number: number): string {
@@ -180,8 +196,14 @@ function scalarInteger(g: Writer, number: number): string {
   return name
 }
 
-/** Causal and padding mask as a bias [b, 1, s, s], and as truth values. */
+/** Causal and padding mask as a bias [b, 1, s, s], and as truth values; with earlier positions their number alone. */
 function maskBias(g: Writer): { bias: string; visible: string } {
+  if (g.past) {
+    const lengths = g.overAxes('ReduceSum', 'm', [1], { keepdims: 0 })
+    const last = g.one('Cast', [g.one('Sub', [lengths, scalarInteger(g, 1)])], { to: 6 })
+    const total = g.one('Cast', [g.one('Gather', [g.one('Shape', ['m']), scalarInteger(g, 1)])], { to: 6 })
+    return { bias: last, visible: total }
+  }
   const ids = positionIds(g)
   const queries = g.overAxes('Unsqueeze', ids, [2])
   const keys = g.overAxes('Unsqueeze', ids, [1])
@@ -224,6 +246,22 @@ function attention(
 ): string {
   if (kind !== 'written') {
     const flat = [0, 1, 2].map(() => linear(g, x, WIDTH, WIDTH))
+    if (kind === 'group-query') {
+      const layer = g.pasts.length / 2
+      const [k, v] = ['k', 'v'].map((which) => `past.${layer}.${which}`)
+      const outputs = ['k', 'v'].map((which) => `present.${layer}.${which}`)
+      const [z, ...present] = g.op(
+        'GroupQueryAttention',
+        [...flat, k, v, bias, visible],
+        { num_heads: HEADS, kv_num_heads: HEADS },
+        3,
+        'com.microsoft',
+      )
+      outputs.forEach((name, i) => g.nodes.push(node('Identity', [present[i]], [name])))
+      g.pasts.push(k, v)
+      g.presents.push(...outputs)
+      return linear(g, z, WIDTH, WIDTH)
+    }
     const [y] =
       kind === 'onnx'
         ? g.op('Attention', [...flat, bias], { q_num_heads: HEADS, kv_num_heads: HEADS })

@@ -191,7 +191,10 @@ class Assembly {
       this.#put(block, 'hook_resid_pre', block.before)
       this.#put(block, 'hook_resid_post', block.after)
     }
-    const past = this.#blocks.flatMap(({ attention }) => attention?.past ?? [])
+    // Keys and values are kept in float32; in other types they are computed again.
+    const past = this.#blocks
+      .flatMap(({ attention }) => attention?.past ?? [])
+      .filter(({ key, value }) => [key, value].every(({ input }) => this.view.type(input) === 'float32'))
     return {
       layers: this.#blocks.length,
       dModel,

@@ -81,15 +81,12 @@ function integers({ name, type }: Declared, values: readonly number[], shape: re
 
 /** No earlier positions: the axes that are no numbers are the batch and the positions. */
 function emptyPast({ name, type, shape }: Declared, batch: number): OrtTensor {
-  if (type !== 'float32' || shape === null)
-    throw new PatchbayError(
-      'model.unsupported',
-      `The input ${name} is of the type ${type}, which is not fed here.`,
-      {
-        next: 'Export the model again in float32.',
-        field: name,
-      },
-    )
-  const dims = shape.map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? batch : 0))
-  return floats(new Float32Array(0), dims)
+  const dims = (shape ?? []).map((dim, axis) => (typeof dim === 'number' ? dim : axis === 0 ? batch : 0))
+  if (type === 'float32') return floats(new Float32Array(0), dims)
+  if (type === 'float16') return new OrtTensor('float16', new Uint16Array(0), dims)
+  throw new PatchbayError(
+    'model.unsupported',
+    `The input ${name} is of the type ${type}, which is not fed here.`,
+    { next: 'Export the model again in float32.', field: name },
+  )
 }

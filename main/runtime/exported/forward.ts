@@ -11,7 +11,7 @@ import { floatData, floats, type Feeds } from '../session'
 import { runLeased } from '../session-pool'
 import { captureOutput, type ExportedGraphs } from './compiled'
 import { graphFeeds } from './feeds'
-import type { ExportedPlan, PlacedHook } from './plan'
+import { RAW, type ExportedPlan, type PlacedHook } from './plan'
 
 export class ExportedRun {
   readonly #captures = new Map<string, Tensor>()
@@ -60,10 +60,8 @@ export class ExportedRun {
   /** The graph in one piece: nothing lies between parts. */
   async #whole(): Promise<ForwardResult> {
     const { logits: wanted = 'none' } = this.request
-    const { logits } = this.plan.recognition
-    const out = await this.#part(0, [logits, ...this.#presents(null)])
+    const { all, out } = await this.#logits(0, this.#presents(null))
     this.#keepPresents(out, null)
-    const all = floatTensor(out[logits])
     return {
       captures: this.#captures,
       logits: wanted === 'none' ? null : wanted === 'last' ? this.#lastOf(all) : all,
@@ -91,7 +89,6 @@ export class ExportedRun {
 
   async #unembed(x: Tensor): Promise<Tensor | null> {
     const { logits: wanted = 'none' } = this.request
-    const { logits } = this.plan.recognition
     const last = this.plan.parts.length - 1
     const { from, carried } = this.plan.parts[last]
     const touched = this.#inside(last)
@@ -101,16 +98,35 @@ export class ExportedRun {
       wanted === 'last' && carried.size === 0 && touched.captures.length + touched.ports.size === 0
     const rows = short ? this.#lastOf(x) : x
     this.#values[from ?? ''] = floats(rows.data, rows.shape)
-    const all = floatTensor((await this.#part(last, [logits]))[logits])
+    const { all } = await this.#logits(last, [])
     if (wanted === 'none') return null
     return wanted === 'last' && !short ? this.#lastOf(all) : all
   }
 
+  /** Runs the part that makes the logits; those of another type are captured, which makes float32 of them. */
+  async #logits(
+    part: number,
+    outputs: readonly string[],
+  ): Promise<{ all: Tensor; out: Record<string, OrtTensor> }> {
+    const { logits, view } = this.plan.recognition
+    if (view.type(logits) === 'float32') {
+      const out = await this.#part(part, [logits, ...outputs])
+      return { all: floatTensor(out[logits]), out }
+    }
+    const raw = this.plan.hook(`${RAW}${logits}`)
+    const out = await this.#part(part, outputs, raw)
+    return { all: floatTensor(out[captureOutput(raw.name)]), out }
+  }
+
   /** Runs a part in the variant that this run needs, and keeps what it captures and hands on. */
-  async #part(index: number, outputs: readonly string[]): Promise<Record<string, OrtTensor>> {
+  async #part(
+    index: number,
+    outputs: readonly string[],
+    besides?: PlacedHook,
+  ): Promise<Record<string, OrtTensor>> {
     const { graph } = this.plan.parts[index]
     const { captures, ports } = this.#inside(index)
-    const names = captures.map(({ name }) => name)
+    const names = [...captures, ...(besides === undefined ? [] : [besides])].map(({ name }) => name)
     const lease = await this.graphs.part(index, { captures: new Set(names), ports: kindsOf(ports) })
     const later = this.plan.parts.slice(index + 1)
     const handed = graph.outputs

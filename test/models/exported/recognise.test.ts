@@ -94,6 +94,11 @@ describe('a decoder is recognised', () => {
       without('attn.hook_attn_scores', 'attn.hook_pattern'),
     ],
     [
+      'with attention in one operator for groups of queries',
+      { attention: 'group-query', past: true },
+      without('attn.hook_attn_scores', 'attn.hook_pattern'),
+    ],
+    [
       'with attention in one operator of ONNX',
       { attention: 'onnx', opset: 23 },
       without('attn.hook_attn_scores', 'attn.hook_pattern'),
@@ -112,7 +117,8 @@ describe('a decoder is recognised', () => {
       contextLength: 16,
     })
     expect(found.decoder.stream).toHaveLength(BLOCKS + 1)
-    expect(found.roles).toMatchObject({ tokens: '0', mask: 'm', positions: null, past: [] })
+    expect(found.roles).toMatchObject({ tokens: '0', mask: 'm', positions: null, others: [] })
+    expect(found.roles.past).toHaveLength(style.past === true ? 2 * BLOCKS : 0)
   })
 
   it.each<[string, DecoderStyle, string, RegExp]>([

@@ -1,53 +1,40 @@
-/** Running exported graphs of all styles: what their hook points hold must add up, and ports must act where they are. */
-import { writeFile } from 'node:fs/promises'
-import path from 'node:path'
-import { afterEach, describe, expect, it } from 'vitest'
+/** Running exported decoders of all styles: what their hook points hold must add up, and ports must act where they are. */
+import { readFile } from 'node:fs/promises'
+import { describe, expect, it } from 'vitest'
 import { relativeError } from '../../../main/analysis/parity/case'
 import { argmax, klDivergence } from '../../../main/runtime/distribution'
-import { onnxReport } from '../../../preload/onnx-report'
-import { generateRequest, runRequest, type RunRequestInput, type RunResult } from '../../../preload/run'
-import { sizeOf, type Tensor } from '../../../preload/tensor'
 import { reportOf } from '../../../main/runtime/exported/report'
-import { openExportedModel, exportFile, type ExportedModel } from '../../support/exported-model'
-import { modelBytes, node, value } from '../../support/onnx-model'
+import { floatData, int64s, Session } from '../../../main/runtime/session'
+import { onnxReport } from '../../../preload/onnx-report'
+import { generateRequest } from '../../../preload/run'
+import type { Tensor } from '../../../preload/tensor'
+import { failureOf } from '../../models/scratch'
+import { exportFile, openExportedModel, type ExportedModel } from '../../support/exported-model'
 import { BLOCKS, HEADS, tinyDecoder, VOCAB, WIDTH, type DecoderStyle } from '../../support/tiny-decoder'
-import { failureOf, useScratch } from '../../models/scratch'
+import { flat, logitsOf, rows, run, useExports } from '../../support/use-exports'
 
-const scratch = useScratch()
-const opened: ExportedModel[] = []
-afterEach(async () => {
-  for (const model of opened.splice(0)) await model.close()
-})
+const { open, file, closing } = useExports()
 
-async function open(bytes: Uint8Array): Promise<ExportedModel> {
-  const file = path.join(scratch.folder, 'model.onnx')
-  await writeFile(file, bytes)
-  const model = await openExportedModel(file)
-  opened.push(model)
-  return model
-}
-
-const rows = [
-  [1, 5, 9, 2, 21, 7],
-  [3, 3, 8, 0],
-]
-const run = (
-  model: ExportedModel,
-  request: Partial<RunRequestInput> = {},
-  tensors: Record<string, Tensor> = {},
-): Promise<RunResult> =>
-  model.run({
-    request: runRequest.parse({ model: model.fingerprint, rows: [rows[0]], logits: 'all', ...request }),
-    tensors,
-  })
-const logitsOf = ({ logits }: RunResult): Tensor => {
-  if (logits === null) throw new Error('the run gave no logits')
-  return logits
-}
 const sum = (...tensors: Tensor[]): Tensor => ({
   shape: tensors[0].shape,
   data: tensors[0].data.map((_, i) => tensors.reduce((total, { data }) => total + data[i], 0)),
 })
+/** Logits of the file itself, as the runtime computes it whole. */
+async function uncut(model: ExportedModel): Promise<Tensor> {
+  const session = await Session.load(await readFile(file()), 'uncut', { provider: 'cpu', prepack: false })
+  const { roles, logits } = model.plan.recognition
+  const shape = [1, rows[0].length]
+  const feeds = {
+    [roles.tokens]: int64s(rows[0], shape),
+    [roles.mask ?? '']: int64s(
+      rows[0].map(() => 1),
+      shape,
+    ),
+  }
+  const out = await session.run(feeds, [logits])
+  await session.release()
+  return { shape: out[logits].dims, data: floatData(out[logits]) }
+}
 const zero = { zero: { shape: [1], data: Float32Array.of(0) } }
 
 describe('a decoder', () => {
@@ -69,6 +56,7 @@ describe('a decoder', () => {
     const plain = await run(model, { captures })
     const at = (name: string): Tensor => plain.captures[name]
     expect(model.plan.whole).toBeNull()
+    expect(relativeError(logitsOf(plain), await uncut(model))).toBeLessThan(1e-6)
     for (let layer = 0; layer < BLOCKS; layer++) {
       const [before, a, m, after] = ['resid_pre', 'attn_out', 'mlp_out', 'resid_post'].map((site) =>
         at(`blocks.${layer}.hook_${site}`),
@@ -192,136 +180,42 @@ describe('a decoder', () => {
   })
 })
 
-describe('raw values', () => {
-  it('of every kind can be captured, as numbers', async () => {
-    const model = await open(tinyDecoder({ mask: 'where' }))
-    const report = reportOf(model.plan, undefined)
-    const captures = report.values.map(({ name }) => `value:${name}`)
-    const result = await run(model, { captures })
-    for (const { name, shape, type } of report.values) {
-      const captured = result.captures[`value:${name}`]
-      expect(captured.data).toHaveLength(sizeOf(captured.shape))
-      const sizes = shape
-        .slice(1, -1)
-        .split(', ')
-        .filter((dim) => /^\d+$/.test(dim))
-        .map(Number)
-      expect([name, captured.shape]).toEqual([name, expect.arrayContaining(sizes)])
-      if (type === 'bool') expect(captured.data.every((x) => x === 0 || x === 1)).toBe(true)
-    }
-    expect(report.values.some(({ type }) => type === 'bool')).toBe(true)
-    expect(report.values.some(({ type }) => type === 'int64')).toBe(true)
-  })
-
-  it('that are the same for all rows are changed as a whole', async () => {
-    const model = await open(tinyDecoder())
-    const report = reportOf(model.plan, undefined)
-    const positions = report.values.find(({ operator, hooks }) => operator === 'Gather' && hooks.length === 1)
-    const hook = `value:${positions?.name}`
-    expect(positions?.hooks).toEqual(['hook_pos_embed'])
-    const off = { hook, operation: { kind: 'scale', factor: 0 } as const }
-    const silenced = await run(model, { rows, interventions: [off] })
-    const same = await run(model, { rows, interventions: [{ ...off, hook: 'hook_pos_embed' }] })
-    expect(relativeError(logitsOf(silenced), logitsOf(same))).toBe(0)
-    expect(relativeError(logitsOf(silenced), logitsOf(await run(model, { rows })))).toBeGreaterThan(0.01)
-    const chosen = { ...off, rows: [0] }
-    expect(await failureOf(() => run(model, { rows, interventions: [chosen] }))).toMatchObject({
-      code: 'input.invalid',
-      field: 'interventions.0.rows',
-    })
-  })
-
-  it('of whole numbers and truth values can be changed too', async () => {
-    const model = await open(tinyDecoder())
-    const report = reportOf(model.plan, undefined)
-    const causal = report.values.find(({ operator }) => operator === 'Not')
-    const open_ = { hook: `value:${causal?.name}`, operation: { kind: 'replace', value: 'one' } as const }
-    const one = { one: { shape: [1], data: Float32Array.of(1) } }
-    const { captures } = await run(
-      model,
-      { captures: ['blocks.0.attn.hook_pattern'], interventions: [open_] },
-      one,
-    )
-    // Without the causal mask the first position looks at all later ones.
-    expect(captures['blocks.0.attn.hook_pattern'].data[5]).toBeGreaterThan(0)
-  })
-})
-
-/** Tokens to logits without a residual stream. */
-const flat = (dims: (string | number)[]): Uint8Array =>
-  modelBytes({
-    node: [
-      node('Gather', ['table', 'ids'], ['e']),
-      node('Tanh', ['e'], ['t']),
-      node('MatMul', ['t', 'head'], ['logits']),
-    ],
-    initializer: [
-      {
-        name: 'table',
-        dims: [9n, 4n],
-        dataType: 1,
-        floatData: Array.from({ length: 36 }, (_, i) => Math.sin(i)),
-      },
-      {
-        name: 'head',
-        dims: [4n, 9n],
-        dataType: 1,
-        floatData: Array.from({ length: 36 }, (_, i) => Math.cos(i)),
-      },
-    ],
-    input: [value('ids', dims, 7)],
-    output: [value('logits', [...dims, 9])],
-  })
-
-describe('a graph without a residual stream', () => {
-  it('is run whole: logits, raw captures, raw patches, generation', async () => {
-    const model = await open(flat(['b', 's']))
-    expect(model.plan.whole).toMatch(/residual stream/)
-    const { captures, logits } = await run(model, { rows: [[1, 2, 3]], captures: ['value:t'] })
-    expect(captures['value:t'].shape).toEqual([1, 3, 4])
-    const patched = await run(model, {
-      rows: [[1, 2, 3]],
-      interventions: [{ hook: 'value:t', positions: [1], operation: { kind: 'scale', factor: 0 } }],
-    })
-    expect([...logitsOf(patched).data.subarray(9, 18)].every((x) => x === 0)).toBe(true)
-    expect(logitsOf(patched).data.subarray(18)).toEqual(logits?.data.subarray(18))
-    const request = generateRequest.parse({
-      model: model.fingerprint,
-      rows: [{ tokens: [1, 2] }],
-      maxTokens: 3,
-    })
-    const [row] = await model.generate({ request, tensors: {} })
-    expect(row.tokens).toHaveLength(3)
-    expect(row.tokens[0]).toBe(argmax(logits?.data.subarray(9, 18) ?? new Float32Array(1)))
-  })
-
-  it('can not be entered or left in the middle', async () => {
-    const model = await open(flat(['b', 's']))
-    expect(await failureOf(() => run(model, { rows: [[1]], stopLayer: 0 }))).toMatchObject({
-      code: 'input.invalid',
-    })
-    const rows_ = { shape: [1, 0], data: new Float32Array(0) }
-    expect(await failureOf(() => model.stack.unembed(rows_))).toMatchObject({ code: 'hook.unavailable' })
-  })
-
-  it('with fixed sizes says for which it was exported', async () => {
-    const model = await open(flat([1, 3]))
-    expect(logitsOf(await run(model, { rows: [[1, 2, 3]] })).shape).toEqual([1, 3, 9])
-    for (const wrong of [
-      [[1, 2]],
-      [
-        [1, 2, 3],
-        [1, 2, 3],
-      ],
+describe('a decoder with a cache', () => {
+  it('that counts positions and can mask no gaps generates the same with and without it', async () => {
+    const model = await open(tinyDecoder({ attention: 'group-query', past: true }))
+    const { decoder, recognition } = model.plan
+    expect(decoder?.past?.map(({ key, value: v }) => [key.input, key.present, v.input, v.present])).toEqual([
+      ['past.0.k', 'present.0.k', 'past.0.v', 'present.0.v'],
+      ['past.1.k', 'present.1.k', 'past.1.v', 'present.1.v'],
     ])
-      expect(await failureOf(() => run(model, { rows: wrong }))).toMatchObject({ code: 'model.unsupported' })
+    expect([decoder?.gaps, recognition.roles.positions, model.plan.whole]).toEqual([false, null, null])
+    for (const prompts of [
+      [[1, 5, 9]],
+      [
+        [1, 5, 9, 4],
+        [3, 8],
+      ],
+    ]) {
+      const request = generateRequest.parse({
+        model: model.fingerprint,
+        rows: prompts.map((tokens) => ({ tokens })),
+        maxTokens: 5,
+        stopAtEos: false,
+      })
+      const generated = await model.generate({ request, tensors: {} })
+      for (const [row, prompt] of prompts.entries()) {
+        const text = [...prompt]
+        for (let step = 0; step < 5; step++)
+          text.push(argmax(logitsOf(await run(model, { rows: [text], logits: 'last' })).data))
+        expect([...prompt, ...generated[row].tokens]).toEqual(text)
+      }
+    }
   })
 })
 
 describe('the report', () => {
   it('says before anything runs what was recognised and what not', async () => {
-    const model = await openExportedModel(exportFile('llama-optimum-past'))
-    opened.push(model)
+    const model = closing(await openExportedModel(exportFile('llama-optimum-past')))
     const report = onnxReport.parse(reportOf(model.plan, { max_position_embeddings: 64 }))
     expect(report).toMatchObject({
       producer: 'pytorch 2.8.0',
