@@ -2,7 +2,7 @@
 import type { PatchbayError } from '../../preload/errors'
 import { displayText } from '../../preload/token-text'
 import { encodeSafetensors, type SafetensorsInput } from '../models/formats/safetensors'
-import { writeDurably } from '../models/files/durable-file'
+import { writeWhole } from '../files/durable-file'
 
 /** Model output for a terminal: control and bidi characters escaped, line breaks and tabs kept. */
 export const forTerminal = (text: string): string =>
@@ -28,5 +28,5 @@ export async function writeTensors(
   metadata: Record<string, string>,
 ): Promise<void> {
   const bytes = encodeSafetensors(tensors, metadata)
-  await writeDurably(file, (append) => append(bytes))
+  await writeWhole(file, bytes)
 }

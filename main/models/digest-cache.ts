@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { readFailure } from './formats/malformed'
-import { writeDurably } from './files/durable-file'
+import { writeWhole } from '../files/durable-file'
 
 /** What must be equal for a digest to still hold. */
 export interface FileIdentity {
@@ -59,7 +59,7 @@ export class DigestCache {
       ...stored.filter((entry) => entry.path !== identity.path),
     ].slice(0, mostEntries)
     const content = { format: 'patchbay.digests', version: 1, entries } satisfies z.input<typeof fileSchema>
-    await writeDurably(this.file, (append) => append(Buffer.from(JSON.stringify(content, null, 2))))
+    await writeWhole(this.file, JSON.stringify(content, null, 2))
   }
 
   /** The stored entries; none where the file is absent or broken, undefined where a later Patchbay wrote it. */

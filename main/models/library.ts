@@ -7,7 +7,7 @@ import { access, readFile, rename } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import { libraryEntry, type LibraryEntry, type ModelLocation } from '../../preload/model'
-import { writeDurably } from './files/durable-file'
+import { writeWhole } from '../files/durable-file'
 
 const storedEntry = libraryEntry.omit({ present: true, certificates: true })
 const libraryFile = z.object({
@@ -59,7 +59,7 @@ export class Library {
         typeof libraryFile
       >
       const text = new TextEncoder().encode(JSON.stringify(content, null, 2))
-      await writeDurably(this.file, (append) => append(text))
+      await writeWhole(this.file, text)
       this.entries = entries
     })
     this.writing = next.catch(() => undefined) // a failed write is the caller's to see; the next one starts afresh

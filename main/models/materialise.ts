@@ -3,7 +3,7 @@
  * packed otherwise) are computed once and written to a safetensors file in a cache folder, where graphs point into it.
  */
 import { PatchbayError } from '../../preload/errors'
-import { requireSpace, throwIfCancelled, type WritableFs } from './files/durable-file'
+import { requireSpace, throwIfCancelled, type WritableFs } from '../files/durable-file'
 import {
   SafetensorsFile,
   safetensorsSize,

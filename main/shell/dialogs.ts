@@ -4,7 +4,7 @@ import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError, PatchbayError } from '../../preload/errors'
 import type { FileFilter, ShellCallInput, ShellCallOutput } from '../../preload/shell'
-import { writeWhole } from './atomic-file'
+import { writeWhole } from '../files/durable-file'
 import { safeFileName } from './file-name'
 
 type Dialogs = Pick<Dialog, 'showOpenDialog' | 'showSaveDialog'>

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import path from 'node:path'
 import { viewNames, type ShellCommand, type ViewName } from '../../preload/shell'
 import { PatchbayError } from '../../preload/errors'
-import { writeWhole } from './atomic-file'
+import { writeWhole } from '../files/durable-file'
 
 type Settled = { view: ViewName; theme: 'light' | 'dark' }
 

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { z } from 'zod'
 import { themeNames } from '../../preload/shell'
 import { asPatchbayError } from '../../preload/errors'
-import { writeWhole } from './atomic-file'
+import { writeWhole } from '../files/durable-file'
 
 const pixels = z.number().int().min(-100_000).max(100_000)
 

@@ -1,6 +1,6 @@
 /** The file system as the preset store uses it: a parameter, so that its failures can be tested. */
 import { asPatchbayError } from '../../preload/errors'
-import type { WritableFs } from '../models/files/durable-file'
+import type { WritableFs } from '../files/durable-file'
 import { malformed } from '../models/formats/malformed'
 
 export interface PresetFs extends WritableFs {

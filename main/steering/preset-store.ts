@@ -10,7 +10,7 @@ import type { BrokenPreset, PresetEntry } from '../../preload/api'
 import { asPatchbayError, PatchbayError, toWire } from '../../preload/errors'
 import type { Preset, PresetSite } from '../../preload/preset'
 import type { Tensor } from '../../preload/tensor'
-import { writeDurably } from '../models/files/durable-file'
+import { writeWhole } from '../files/durable-file'
 import { malformed, quoted } from '../models/formats/malformed'
 import { editedPreset } from './preset-edit'
 import { exists, namesIn, readBounded, type PresetFs } from './preset-fs'
@@ -141,7 +141,7 @@ export class PresetStore {
   }
 
   private writeFile(file: string, bytes: Uint8Array): Promise<void> {
-    return writeDurably(file, (append) => append(bytes), { fs: this.fs })
+    return writeWhole(file, bytes, { fs: this.fs })
   }
 
   private async readFolder(bundled: boolean, taken: ReadonlySet<string>): Promise<PresetList> {

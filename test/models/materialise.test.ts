@@ -3,8 +3,8 @@ import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { materialise, type MaterialiseRequest, type PlannedTensor } from '../../main/models/materialise'
-import type { WritableFs } from '../../main/models/files/durable-file'
-import { failingFs } from './files/failing-fs'
+import type { WritableFs } from '../../main/files/durable-file'
+import { failingFs } from '../files/failing-fs'
 import { failureOf, useScratch } from './scratch'
 
 const scratch = useScratch()

@@ -11,7 +11,7 @@ import {
 } from '../../../preload/certificate'
 import { asPatchbayError } from '../../../preload/errors'
 import { precisions, providers, type CertificateSummary } from '../../../preload/run'
-import { writeDurably } from '../../models/files/durable-file'
+import { writeWhole } from '../../files/durable-file'
 import { quoted } from '../../models/formats/malformed'
 import { summarise, type Versions } from './certificate'
 
@@ -68,7 +68,7 @@ export class CertificateStore {
   async save(one: Certificate): Promise<void> {
     const name = `${one.provider}.${one.precision}.${one.source.kind}.json`
     const bytes = new TextEncoder().encode(`${JSON.stringify(certificateSchema.parse(one), null, 2)}\n`)
-    await writeDurably(path.join(this.folder, one.fingerprint, name), (append) => append(bytes))
+    await writeWhole(path.join(this.folder, one.fingerprint, name), bytes)
   }
 
   /** What is known of a combination; null where this version of Patchbay never checked it. */

@@ -5,7 +5,7 @@ import { referenceScript, type ReferenceScript } from '../../analysis/parity/ref
 import { loadTokenizer } from '../../engine/load-tokenizer'
 import { placeOf } from '../../engine/open-model'
 import { readSpec } from '../../models/architectures/registry'
-import { writeDurably } from '../../models/files/durable-file'
+import { writeWhole } from '../../files/durable-file'
 import { fingerprint } from '../../models/fingerprint'
 import { openCheckpoint } from '../../models/formats/checkpoint'
 import { directories } from '../directories'
@@ -27,7 +27,7 @@ export function addReferenceScript(program: Command): void {
         return
       }
       const bytes = new TextEncoder().encode(text)
-      await writeDurably(out, (append) => append(bytes))
+      await writeWhole(out, bytes)
       console.log(`written to ${forTerminal(out)}; run it with python`)
     })
 }

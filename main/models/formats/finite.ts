@@ -1,5 +1,5 @@
 /** Weights that are not numbers: a model with NaN or infinity among them loads, but the person is told. */
-import { throwIfCancelled } from '../files/durable-file'
+import { throwIfCancelled } from '../../files/durable-file'
 import type { Checkpoint } from './checkpoint'
 
 export interface NonFinite {

@@ -9,7 +9,7 @@ import {
   type DownloadedModel,
   type HubFile,
 } from '../../../preload/hub'
-import { requireSpace, type WritableFs } from '../files/durable-file'
+import { requireSpace, type WritableFs } from '../../files/durable-file'
 import { isCached, linkFile, writeRef } from './cache/link'
 import { RepoCache, sizeOf } from './cache/layout'
 import { withLock } from './cache/lock'

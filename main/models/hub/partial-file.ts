@@ -5,7 +5,7 @@
 import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
 import { PatchbayError, asPatchbayError } from '../../../preload/errors'
-import type { WritableFs, WritableHandle } from '../files/durable-file'
+import type { WritableFs, WritableHandle } from '../../files/durable-file'
 import { sizeOf } from './cache/layout'
 
 /** What is used of the file system for writing; a parameter, so that its failures can be tested. */

@@ -3,7 +3,7 @@
  * elements come first, as the reference implementation orders them, which keeps every tensor aligned.
  */
 import { PatchbayError } from '../../../../preload/errors'
-import { writeDurably, type DurableOptions } from '../../files/durable-file'
+import { writeDurably, type DurableOptions } from '../../../files/durable-file'
 import { quoted } from '../malformed'
 import { byteLengthOf, plainBytes, type PlainType } from '../storage'
 import { maxHeaderBytes, prefixBytes } from './header'

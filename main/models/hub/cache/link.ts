@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { copyFile, mkdir, readFile, readlink, rename, rm, symlink } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError } from '../../../../preload/errors'
-import { writeDurably } from '../../files/durable-file'
+import { writeWhole } from '../../../files/durable-file'
 import type { HubFile } from '../../../../preload/hub'
 import { sizeOf, type RepoCache } from './layout'
 
@@ -80,5 +80,5 @@ export async function writeRef(cache: RepoCache, revision: string, commit: strin
   if (revision === commit) return
   const file = cache.ref(revision)
   if ((await sizeOf(file)) === commit.length && (await readFile(file, 'utf8')) === commit) return
-  await writeDurably(file, (append) => append(Buffer.from(commit)))
+  await writeWhole(file, commit)
 }

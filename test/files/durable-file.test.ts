@@ -2,8 +2,8 @@ import { readFile, readdir, symlink, utimes } from 'node:fs/promises'
 import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { requireSpace, writeDurably, type WritableFs } from '../../../main/models/files/durable-file'
-import { failureOf, useScratch } from '../scratch'
+import { requireSpace, writeDurably, type WritableFs } from '../../main/files/durable-file'
+import { failureOf, useScratch } from '../models/scratch'
 import { failingFs } from './failing-fs'
 
 const scratch = useScratch()

@@ -10,7 +10,7 @@ import {
 import os from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { writeWhole } from '../../main/shell/atomic-file'
+import { writeWhole } from '../../main/files/durable-file'
 
 let folder: string
 beforeEach(() => {
@@ -36,10 +36,12 @@ describe('writing whole', () => {
     expect(readFileSync(path.join(folder, 'link'), 'utf8')).toBe('new')
   })
 
-  it('fails with a code and leaves nothing where the folder is missing or the target is a folder', async () => {
-    await expect(writeWhole(path.join(folder, 'none', 'x'), '1')).rejects.toMatchObject({
-      code: 'file.missing',
-    })
+  it('makes the folder that is missing', async () => {
+    await writeWhole(path.join(folder, 'none', 'x'), '1')
+    expect(readFileSync(path.join(folder, 'none', 'x'), 'utf8')).toBe('1')
+  })
+
+  it('fails with a code and leaves nothing where the target is a folder', async () => {
     mkdirSync(path.join(folder, 'taken'))
     await expect(writeWhole(path.join(folder, 'taken'), '1')).rejects.toMatchObject({ name: 'PatchbayError' })
     expect(readdirSync(folder)).toEqual(['taken'])

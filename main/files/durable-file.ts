@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
-import { PatchbayError, asPatchbayError } from '../../../preload/errors'
+import { PatchbayError, asPatchbayError } from '../../preload/errors'
 
 /** What is used of an open file. */
 export interface WritableHandle {
@@ -72,6 +72,18 @@ export async function writeDurably(
     throw writeFailure(target, error)
   })
 }
+
+/** `writeDurably` of bytes or text that is in memory. A symbolic link at `target` is replaced, not followed. */
+export const writeWhole = (
+  target: string,
+  content: Uint8Array | string,
+  options?: DurableOptions,
+): Promise<void> =>
+  writeDurably(
+    target,
+    (append) => append(typeof content === 'string' ? Buffer.from(content) : content),
+    options,
+  )
 
 async function writePartial(
   partial: string,

@@ -1,6 +1,6 @@
 /** A file system whose n-th operation fails, for testing that nothing half-written stays. Removing always works. */
 import * as nodeFs from 'node:fs/promises'
-import type { WritableFs } from '../../../main/models/files/durable-file'
+import type { WritableFs } from '../../main/files/durable-file'
 
 export function failingFs(n: number, errno: string): { fs: WritableFs; operations: () => string[] } {
   const done: string[] = []
