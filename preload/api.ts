@@ -22,6 +22,7 @@ import {
   hubRequest,
   hubSearch,
 } from './hub'
+import { onnxReport } from './onnx-report'
 import { contrastPair, preset } from './preset'
 import { encodedPrompt, promptSpec, tokenInfo } from './prompt'
 import {
@@ -101,6 +102,12 @@ export const calls = {
   'library.list': { input: nothing, output: z.array(libraryEntry), progress: none },
   'library.forget': { input: z.object({ id: z.string() }), output: nothing, progress: none },
 
+  /** What is recognised in an ONNX file that somebody else exported; nothing of it runs. Null for another kind of model. */
+  'model.inspect': {
+    input: z.object({ path: z.string().min(1).max(4096) }),
+    output: onnxReport.nullable(),
+    progress: none,
+  },
   'model.open': { input: modelSource, output: modelDescription, progress: loadProgress },
   'model.describe': { input: z.object({ model: modelHandle }), output: modelDescription, progress: none },
   'model.close': { input: z.object({ model: modelHandle }), output: nothing, progress: none },

@@ -61,7 +61,7 @@ export const modelDescription = z.object({
   fingerprint: z.string(),
   name: z.string(),
   family: z.string(),
-  format: z.enum(['safetensors', 'gguf']),
+  format: z.enum(['safetensors', 'gguf', 'onnx']),
   precision: z.enum(precisions),
   provider: z.enum(providers),
   /** Why another provider than the chosen one computes, where that is so. */
@@ -92,7 +92,7 @@ export const libraryEntry = z.object({
   name: z.string(),
   location: modelLocation,
   family: z.string(),
-  format: z.enum(['safetensors', 'gguf']),
+  format: z.enum(['safetensors', 'gguf', 'onnx']),
   fingerprint: z.string(),
   parameterCount: z.number(),
   lastOpened: z.string(),

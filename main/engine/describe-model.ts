@@ -79,12 +79,12 @@ function nameOf({ location }: ModelSource, place: string): string {
 }
 
 /** The block that a parameter belongs to, by the spellings of Hugging Face and GGUF. */
-function layerOf(name: string): number | null {
+export function layerOf(name: string): number | null {
   const match = /(?:^|\.)(?:layers|h|blocks|blk)\.(\d+)\./.exec(name)
   return match === null ? null : Number(match[1])
 }
 
-function bosNote({ bosPolicy, bosId }: Tokenizer): string {
+export function bosNote({ bosPolicy, bosId }: Tokenizer): string {
   if (bosId === null) return `No token begins a sequence: ${bosPolicy.source}.`
   return bosPolicy.addBos
     ? `Prompts begin with token ${bosId}, because ${bosPolicy.source}.`

@@ -22,7 +22,7 @@ export async function loadTokenizer(
     if (!checkpoint.metadata.has('tokenizer.ggml.model')) return tokenizerFromIds(vocab)
     return loadTokenizerFromGguf(checkpoint.metadata, { file: checkpoint.files[0] })
   }
-  const folder = place.endsWith('.safetensors') ? path.dirname(place) : place
+  const folder = /\.(safetensors|onnx)$/.test(place) ? path.dirname(place) : place
   return existsSync(path.join(folder, 'tokenizer.json'))
     ? loadTokenizerFromFolder(folder)
     : tokenizerFromIds(vocab)

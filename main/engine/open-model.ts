@@ -11,7 +11,7 @@ import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
 import type { CertificateSummary, GenerateInput, RunInput, RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
 import type { ParityModel } from '../analysis/parity/certificate'
-import { secondOpinions, type SecondOpinions } from '../analysis/parity/second-opinions'
+import { exportOpinions, secondOpinions, type SecondOpinions } from '../analysis/parity/second-opinions'
 import type { CertificateStore } from '../analysis/parity/store'
 import type {
   GenerateOptions,
@@ -27,10 +27,21 @@ import { fingerprint } from '../models/fingerprint'
 import { openCheckpoint, type Checkpoint } from '../models/formats/checkpoint'
 import type { Library } from '../models/library'
 import type { Tokenizer } from '../models/tokenizer'
-import { executeRun, generate, loadModel, ReadoutHead, type LoadedModel } from '../runtime'
+import type { OnnxCheckpoint } from '../models/formats/onnx/checkpoint'
+import { findOnnx, openOnnxModel } from '../models/formats/onnx/find'
+import {
+  executeRun,
+  generate,
+  loadExported,
+  loadModel,
+  ReadoutHead,
+  type LoadedExport,
+  type LoadedModel,
+} from '../runtime'
 import type { SteeringModel } from '../steering/subject'
 import { describeModel } from './describe-model'
 import { loadTokenizer } from './load-tokenizer'
+import { describeExport } from './open-export'
 
 /** What readouts may hold of logits under a memory budget. */
 const READOUT_BYTES_WHERE_SCARCE = 32 * 2 ** 20
@@ -52,9 +63,9 @@ export interface OpenOptions {
 interface Parts {
   place: string
   description: ModelDescription
-  checkpoint: Checkpoint
+  checkpoint: Pick<Checkpoint, 'tensors' | 'readFloat32' | 'close'>
   tokenizer: Tokenizer
-  loaded: LoadedModel
+  loaded: LoadedModel | LoadedExport
 }
 
 export class OpenModel implements SteeringModel, ParityModel {
@@ -63,13 +74,13 @@ export class OpenModel implements SteeringModel, ParityModel {
   readonly place: string
   readonly facts: ModelFacts
   readonly tokenizer: Tokenizer
-  readonly loaded: LoadedModel
+  readonly loaded: LoadedModel | LoadedExport
   /** Other ways to its numbers, for self-checks. */
   readonly opinions: SecondOpinions
   /** What is known of its numbers; goes with every result. */
   certificate: CertificateSummary | null = null
-  private readonly checkpoint: Checkpoint
-  private readonly head: ReadoutHead
+  private readonly checkpoint: Parts['checkpoint']
+  private readonly head: Pick<ReadoutHead, 'read' | 'divergence' | 'release'>
 
   constructor(
     parts: Parts,
@@ -81,15 +92,29 @@ export class OpenModel implements SteeringModel, ParityModel {
     this.checkpoint = checkpoint
     this.tokenizer = tokenizer
     this.loaded = loaded
-    this.opinions = secondOpinions(loaded)
+    this.opinions = 'readout' in loaded ? exportOpinions(loaded) : secondOpinions(loaded)
     this.facts = {
       ...description,
       hooks: new Set(description.hookPoints.map(({ name }) => name)),
       patchbay: version,
     }
+    if ('readout' in loaded) {
+      this.head = loaded.readout
+      return
+    }
     const { weights, lowering, provider, stack, memoryBudget } = loaded
     const scarce = memoryBudget === null ? {} : { transient: true, budget: READOUT_BYTES_WHERE_SCARCE }
     this.head = new ReadoutHead({ spec: stack.spec, weights, lowering, provider, ...scarce })
+  }
+
+  /** The graphs that Patchbay built for it. @throws PatchbayError `model.unsupported` for an export, which has its own */
+  get own(): LoadedModel {
+    if (!('readout' in this.loaded)) return this.loaded
+    throw new PatchbayError(
+      'model.unsupported',
+      `${this.description.name} runs on the graph that it was exported with.`,
+      { next: 'Use a checkpoint (safetensors or GGUF) for this.' },
+    )
   }
 
   run(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
@@ -189,42 +214,20 @@ export async function openModel(
   const { location } = source
   const place = placeOf(location, context.assetsDir)
   report('reading', 0, path.basename(place))
-  const checkpoint = await openCheckpoint(place)
+  const exported = (await findOnnx(place)) === null ? null : await openOnnxModel(place)
+  const checkpoint = exported ?? (await openCheckpoint(place))
   const undo: (() => Promise<unknown>)[] = [() => checkpoint.close()]
   const notes: string[] = []
   try {
-    const spec = await readSpec(checkpoint)
     const print = await fingerprint(checkpoint, {
       cacheFile: path.join(context.cacheDir, 'digests.json'),
       onCacheFailure: (error) => notes.push(`Digests could not be kept: ${error.message}`),
       signal,
       onProgress: (done, total) => report('hashing', total === 0 ? 1 : done / total),
     })
-    report('tokenizer', 0)
-    const tokenizer = await loadTokenizer(checkpoint, place, spec.vocab)
-    undo.push(() => tokenizer.close())
-    const loaded = await loadModel({
-      checkpoint,
-      spec,
-      fingerprint: print,
-      provider: source.provider,
-      precision: source.precision,
-      memoryBudget: source.memoryBudget,
-      cacheDir: context.cacheDir,
-      signal,
-      onProgress: ({ stage, fraction }) => report(stage, fraction),
-    })
-    undo.push(() => loaded.stack.release())
-    const described = describeModel({
-      source,
-      place,
-      checkpoint,
-      spec,
-      tokenizer,
-      loaded,
-      fingerprint: print,
-    })
-    const description = { ...described, warnings: [...described.warnings, ...notes] }
+    const opening = { source, place, context, undo, fingerprint: print, signal, report }
+    const { description, tokenizer, loaded } =
+      exported === null ? await openOwn(checkpoint, opening) : await openExport(exported, opening)
     const open = existing(description.handle)
     if (open !== undefined) await unwind(undo)
     const parts = { place, description, checkpoint, tokenizer, loaded }
@@ -244,6 +247,60 @@ export async function openModel(
     await unwind(undo)
     throw error
   }
+}
+
+/** What both ways of opening a model need. */
+interface Opening {
+  source: ModelSource
+  place: string
+  context: OpenModelContext
+  undo: (() => Promise<unknown>)[]
+  fingerprint: string
+  signal: AbortSignal | undefined
+  report: (stage: LoadProgress['stage'], part: number) => void
+}
+
+/** A checkpoint that Patchbay builds the graphs for. */
+async function openOwn(checkpoint: Checkpoint, opening: Opening) {
+  const { source, place, context, undo, fingerprint: print, signal, report } = opening
+  const spec = await readSpec(checkpoint)
+  report('tokenizer', 0)
+  const tokenizer = await loadTokenizer(checkpoint, place, spec.vocab)
+  undo.push(() => tokenizer.close())
+  const loaded = await loadModel({
+    checkpoint,
+    spec,
+    fingerprint: print,
+    provider: source.provider,
+    precision: source.precision,
+    memoryBudget: source.memoryBudget,
+    cacheDir: context.cacheDir,
+    signal,
+    onProgress: ({ stage, fraction }) => report(stage, fraction),
+  })
+  undo.push(() => loaded.stack.release())
+  const description = describeModel({
+    source,
+    place,
+    checkpoint,
+    spec,
+    tokenizer,
+    loaded,
+    fingerprint: print,
+  })
+  return { description, tokenizer, loaded }
+}
+
+/** A graph that somebody else exported. */
+async function openExport(checkpoint: OnnxCheckpoint, opening: Opening) {
+  const { source, place, undo, fingerprint: print, signal, report } = opening
+  const loaded = await loadExported(checkpoint, source.provider, { signal, onProgress: report })
+  undo.push(() => loaded.stack.release())
+  report('tokenizer', 0)
+  const tokenizer = await loadTokenizer(checkpoint, checkpoint.files[0], loaded.stack.vocab)
+  undo.push(() => tokenizer.close())
+  const description = describeExport({ source, place, checkpoint, tokenizer, loaded, fingerprint: print })
+  return { description, tokenizer, loaded }
 }
 
 /** The file or folder that a location means. */

@@ -8,11 +8,13 @@ import { z } from 'zod'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import type { Tensor } from '../../../preload/tensor'
 import { SafetensorsFile } from '../../models/formats/safetensors'
+import { descriptionOf } from './description'
 
 const index = z.number().int().nonnegative()
 
 const referenceSchema = z.object({
-  name: z.string(),
+  /** An export's description has none. */
+  name: z.string().default(''),
   steer_block: index.optional(),
   patch: z.object({ block: index, position: index, from_row: index, into_row: index }).optional(),
   ablate: z.object({ layer: index, head: index }).optional(),
@@ -40,7 +42,7 @@ export interface Case {
  * @throws PatchbayError `file.missing`, `file.malformed`
  */
 export async function readCase(folder: string): Promise<Case> {
-  const reference = await readReference(path.join(folder, 'reference.json'))
+  const reference = await readReference(await descriptionOf(folder))
   return openCase(path.join(folder, 'reference.safetensors'), reference)
 }
 

@@ -2,10 +2,11 @@
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
+import { descriptionOf, descriptions } from './description'
 import { expectationOf, isFile } from './gguf-case'
 
-const CASE_FILE = 'reference.json'
-const WEIGHTS = /\.(safetensors|gguf)$/
+const [CASE_FILE] = descriptions
+const WEIGHTS = /\.(safetensors|gguf|onnx)$/
 
 /** A folder with `reference.json`, or a GGUF file and what it must reproduce (null where that is not there). */
 export type FoundCase =
@@ -26,11 +27,11 @@ export async function findCases(place: string): Promise<FoundCase[]> {
   const names = await readdir(place).catch((error: unknown) => {
     throw asPatchbayError(error)
   })
-  if (names.includes(CASE_FILE)) return [folderCase(place)]
+  if (descriptions.some((name) => names.includes(name))) return [folderCase(place)]
   const found: FoundCase[] = []
   for (const name of names.sort()) {
     const inside = path.join(place, name)
-    if (await isFile(path.join(inside, CASE_FILE))) found.push(folderCase(inside))
+    if (await isFile(await descriptionOf(inside))) found.push(folderCase(inside))
     else if (name.endsWith('.gguf')) found.push(await ggufCase(inside))
   }
   if (found.some((one) => one.kind === 'folder' || one.expectation !== null)) return found

@@ -9,11 +9,11 @@ import { isJsonObject, parseStrictJson } from '../../models/formats/strict-json'
 import { malformed, quoted, readFailure } from '../../models/formats/malformed'
 import { readBareCase, readCase, type Case } from './case'
 import { checkCase, subjectOf, type CheckOptions } from './check'
+import { descriptionOf, descriptions } from './description'
 import type { GroupResult } from './groups'
 import { checkPromptCase, isPromptReference, type PromptSubject } from './prompt-case'
 import { tolerances } from './tolerances'
 
-const DESCRIPTION = 'reference.json'
 const TENSORS = 'reference.safetensors'
 /** The largest public one has some tens of kilobytes. */
 const LARGEST_DESCRIPTION = 16 * 2 ** 20
@@ -45,9 +45,9 @@ export interface ReferenceComparison {
 export async function suppliedReference(place: string): Promise<SuppliedReference> {
   const folder = (await isFolder(place)) ? place : path.dirname(place)
   const name = path.basename(place)
-  if (folder !== place && name !== DESCRIPTION && name !== TENSORS)
+  if (folder !== place && !descriptions.some((one) => one === name) && name !== TENSORS)
     return { kind: 'tensors', place, tensors: place, name, computedIn: null }
-  const content = await readDescription(path.join(folder, DESCRIPTION))
+  const content = await readDescription(await descriptionOf(folder))
   const text = (key: string): string | null => {
     const value = isJsonObject(content) ? content[key] : undefined
     return typeof value === 'string' ? value : null

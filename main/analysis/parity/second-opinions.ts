@@ -4,7 +4,14 @@
  */
 import type { RunInput, RunResult } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
-import { BlockStack, decodeGiven, executeRun, WholeModel, type LoadedModel } from '../../runtime'
+import {
+  BlockStack,
+  decodeGiven,
+  executeRun,
+  WholeModel,
+  type LoadedExport,
+  type LoadedModel,
+} from '../../runtime'
 import type { RunOptions } from '../subject'
 
 export interface WholeOpinion {
@@ -28,6 +35,14 @@ export interface SecondOpinions {
   /** Why it must not be compiled again, or null. */
   leftOut: string | null
 }
+
+/** An exported graph is not compiled a second time; it can still be decoded token by token. */
+export const exportOpinions = ({ stack }: LoadedExport): SecondOpinions => ({
+  decode: (tokens, from, signal) => decodeGiven(stack, tokens, from, signal),
+  whole: null,
+  onCpu: null,
+  leftOut: 'the graph was exported by somebody else.',
+})
 
 export function secondOpinions(loaded: LoadedModel): SecondOpinions {
   const { stack, weights, lowering, provider, memoryBudget } = loaded

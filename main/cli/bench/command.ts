@@ -50,7 +50,7 @@ export function addBench(program: Command): void {
 async function bench(options: BenchOptions): Promise<void> {
   await withModel(options, async (engine, { handle }, signal) => {
     const model = await engine.models.get(handle)
-    const { stack, weights, lowering, provider } = model.loaded
+    const { stack, weights, lowering, provider } = model.own
     const floor = await WholeModel.create(stack.spec, weights, provider, lowering)
     const context: BenchContext = { model, floor, runs: options.runs }
     try {

@@ -17,8 +17,8 @@ import { sampleTokens, type BenchContext, type TaskResult } from './tasks'
 const LENGTH = 128
 
 /** Whether the model can be opened quantised. */
-const isQuantisable = ({ loaded }: OpenModel): boolean =>
-  loaded.forecasts.some(({ precision }) => precision === 'quantised')
+const isQuantisable = ({ own }: OpenModel): boolean =>
+  own.forecasts.some(({ precision }) => precision === 'quantised')
 
 /** From spawning a process to the first logits, in each precision, with caches that are empty and caches that are full. */
 export async function importing({ model, runs }: BenchContext, restart: Restart): Promise<TaskResult> {

@@ -17,7 +17,7 @@ const LENGTH = 128
 export async function startup({ model, floor, runs }: BenchContext, restart: Restart): Promise<TaskResult> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'patchbay-bench-'))
   try {
-    const { stack, weights, lowering } = model.loaded
+    const { stack, weights, lowering } = model.own
     const graph = path.join(folder, 'whole.onnx')
     const feeds = path.join(folder, 'feeds.json')
     const tokens = sampleTokens(model, LENGTH)

@@ -2,10 +2,14 @@
 import { weightStatistics } from '../../analysis/weights'
 import type { Engine } from '../engine'
 import type { HandlerPart } from '../handler'
+import { inspectExport } from '../open-export'
 
 export const modelHandlers = ({
   models,
-}: Engine): HandlerPart<'model.open' | 'model.describe' | 'model.close' | 'model.weights'> => ({
+}: Engine): HandlerPart<
+  'model.inspect' | 'model.open' | 'model.describe' | 'model.close' | 'model.weights'
+> => ({
+  'model.inspect': ({ path }) => inspectExport(path),
   'model.open': async (source, { signal, progress }) => {
     const model = await models.open(source, { signal, onProgress: progress })
     return model.description

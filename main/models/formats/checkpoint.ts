@@ -23,7 +23,7 @@ export interface TensorEntry {
 }
 
 export interface Checkpoint {
-  format: 'safetensors' | 'gguf'
+  format: 'safetensors' | 'gguf' | 'onnx'
   /** The files that hold weights: absolute, symbolic links resolved, in the order of their names. */
   files: readonly string[]
   tensors: ReadonlyMap<string, TensorEntry>
