@@ -38,6 +38,17 @@ export default tseslint.config(
     },
   },
   {
+    // What runs before anything is installed or built, and the settings: no types to check, but all else.
+    files: ['main/launch/**/*.mjs', '.config/*.mjs'],
+    extends: [...tseslint.configs.recommended, prettier],
+    plugins: { layering },
+    rules: {
+      'layering/rooms': 'error',
+      '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_' }],
+      eqeqeq: 'error',
+    },
+  },
+  {
     files: ['test/**/*.ts'],
     rules: { 'vue/one-component-per-file': 'off' },
   },
