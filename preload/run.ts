@@ -26,14 +26,20 @@ const tensorName = z.string().min(1).max(200)
 /**
  * What happens to the selected part x of an activation.
  * - add: x + scale · value. replace: value. scale: factor · x (0 is zero ablation).
- * - direction (residual hook points only): with d̂ the unit direction, x + (target − x·d̂) d̂; target 0 removes it.
+ * - direction (residual hook points only): with d̂ the unit direction, x + amount · (target − x·d̂) d̂; target 0 removes it.
  * Values broadcast (numpy rules) to the selected part, [positions, …] without the batch axis.
  */
 export const operation = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('add'), value: tensorName, scale: z.number().default(1) }),
   z.object({ kind: z.literal('replace'), value: tensorName }),
   z.object({ kind: z.literal('scale'), factor: z.number() }),
-  z.object({ kind: z.literal('direction'), direction: tensorName, target: z.number().default(0) }),
+  z.object({
+    kind: z.literal('direction'),
+    direction: tensorName,
+    target: z.number().default(0),
+    /** How much of the way to the target: 1 reaches it. */
+    amount: z.number().default(1),
+  }),
 ])
 export type Operation = z.infer<typeof operation>
 

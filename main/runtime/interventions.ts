@@ -14,7 +14,12 @@ type Change =
   /** x ← keep · x + value */
   | { readonly kind: 'affine'; readonly keep: number; readonly value: Tensor | null; readonly scale: number }
   /** x ← x + strength (target − x·d̂) d̂, with d̂ of length 1 */
-  | { readonly kind: 'direction'; readonly direction: Tensor; readonly target: number }
+  | {
+      readonly kind: 'direction'
+      readonly direction: Tensor
+      readonly target: number
+      readonly amount: number
+    }
 
 export interface PreparedIntervention {
   /** Canonical hook name. */
@@ -92,7 +97,8 @@ function prepare(
       if (units !== null)
         throw invalid('A direction is changed as a whole, not in chosen units', `${field}.units`)
       const direction = normalised(tensor(operation.direction), model.dModel, `${field}.operation.direction`)
-      return { hook, selection, change: { kind: 'direction', direction, target: operation.target } }
+      const { target, amount } = operation
+      return { hook, selection, change: { kind: 'direction', direction, target, amount } }
     }
   }
 }
@@ -173,7 +179,9 @@ function directionPort(
   const places = spread(selection, frame, change.direction)
   if (places === null) return null
   const target: Tensor = { shape: places.mask.shape.map(() => 1), data: Float32Array.of(change.target) }
-  return { kind: 'direction', direction: places.value, amount: places.mask, target }
+  const { shape, data } = places.mask
+  const amount = change.amount === 1 ? places.mask : { shape, data: data.map((m) => m * change.amount) }
+  return { kind: 'direction', direction: places.value, amount, target }
 }
 
 /** First a, then b: keep = k_b k_a, value = k_b v_a + v_b. */

@@ -19,7 +19,7 @@ export interface AppliedPreset {
  * The interventions of a preset at `strength` s, with d̂ = v/‖v‖:
  * - add: x + s·v with v scaled by the norm policy: as it is stored, to length 1 (unit), or to the residual norm measured
  *   when the preset was made (relative: s = 0.1 adds a vector a tenth as long as the residual stream is there);
- * - remove: x − s·(x·d̂)d̂, for s = 1; clamp: x + (target·s − x·d̂)d̂. The norm policy has no say in these two.
+ * - remove: x − s·(x·d̂)d̂; clamp: x + (target·s − x·d̂)d̂. The norm policy has no say in these two.
  * At strength 0 add and remove change nothing and are left out.
  * @param rows batch rows that are steered
  * @throws PatchbayError `model.mismatch` for a preset of another model, `hook.*` for a site that this model does not
@@ -64,19 +64,11 @@ function operationOf(
       return scale === 0 ? null : { kind: 'add', value: tensor, scale }
     }
     case 'remove':
-      if (strength !== 0 && strength !== 1) throw partialRemoval(preset, strength)
-      return strength === 0 ? null : { kind: 'direction', direction: tensor, target: 0 }
+      return strength === 0 ? null : { kind: 'direction', direction: tensor, target: 0, amount: strength }
     case 'clamp':
-      return { kind: 'direction', direction: tensor, target: site.target * strength }
+      return { kind: 'direction', direction: tensor, target: site.target * strength, amount: 1 }
   }
 }
-
-const partialRemoval = (preset: Preset, strength: number): PatchbayError =>
-  new PatchbayError(
-    'input.invalid',
-    `The preset “${preset.name}” removes a direction, which can be done (strength 1) or not (0), but not by ${strength}.`,
-    { field: 'strength', next: 'Set the strength to 0 or 1.' },
-  )
 
 /** What the stored vector is multiplied by before the strength. */
 function lengthFactor({ norm, id }: Preset, site: PresetSite): number {

@@ -263,7 +263,7 @@ function change(
       const { data } = tensors[operation.direction]
       const norm = Math.sqrt(dot(data, data))
       const along = dot(x, data) / norm
-      data.forEach((v, i) => (x[i] += ((operation.target - along) * v) / norm))
+      data.forEach((v, i) => (x[i] += (operation.amount * (operation.target - along) * v) / norm))
     }
   }
 }

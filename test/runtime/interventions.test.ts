@@ -297,23 +297,23 @@ describe('interventions', () => {
     }
   })
 
-  it('a removed direction is gone, a clamped one has its target', async () => {
+  it('a removed direction is gone, a clamped one has its target, and half of the way is half of it', async () => {
     const direction = noise([model.spec.dModel], 9)
     const length = Math.hypot(...direction.data)
     for (const hook of ['blocks.1.hook_resid_pre', 'blocks.0.hook_resid_mid', 'blocks.1.hook_resid_post'])
       for (const target of [0, 2.5]) {
-        const { captures } = await run(
-          {
-            interventions: [{ hook, operation: { kind: 'direction', direction: 'd', target } }],
-            captures: [hook],
-          },
-          { d: direction },
-        )
-        const width = model.spec.dModel
-        const along = captures[hook].data
-          .slice(0, width)
-          .reduce((sum, x, i) => sum + (x * direction.data[i]) / length, 0)
-        expect(along).toBeCloseTo(target, 4)
+        const along = async (amount: number): Promise<number> => {
+          const operation = { kind: 'direction', direction: 'd', target, amount } as const
+          const { captures } = await run(
+            { interventions: [{ hook, operation }], captures: [hook] },
+            { d: direction },
+          )
+          return captures[hook].data
+            .slice(0, model.spec.dModel)
+            .reduce((sum, x, i) => sum + (x * direction.data[i]) / length, 0)
+        }
+        expect(await along(1)).toBeCloseTo(target, 4)
+        expect(await along(0.5)).toBeCloseTo(((await along(0)) + target) / 2, 4)
       }
   })
 })

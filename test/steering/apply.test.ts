@@ -67,6 +67,10 @@ describe('applyPreset', () => {
 
   it('removes the direction, whatever the vector’s length', async () => {
     equal(await steered(withSite({ operation: 'remove' }), 1), await expected((x) => plus(x, -along(x))))
+    equal(
+      await steered(withSite({ operation: 'remove' }), 0.25),
+      await expected((x) => plus(x, -along(x) / 4)),
+    )
   })
 
   it('clamps the direction to target times strength', async () => {

@@ -71,9 +71,6 @@ export function promptMismatch(prompt: PromptSpec, preset: Preset): string | nul
   return null
 }
 
-/** Removing a direction is done or not; everything else can be done a little. */
-export const isSwitch = (preset: Preset): boolean => preset.sites.some((site) => site.operation === 'remove')
-
 /** A step that gives about 200 places between minimum and maximum, as 1, 2 or 5 × 10ⁿ. */
 export function strengthStep({ minimum, maximum }: Preset['strength']): number {
   const least = (maximum - minimum) / 200

@@ -5,7 +5,7 @@ import { sampling as samplingSchema, type Sampling } from '../../../preload/run'
 import type { PromptSpec } from '../../../preload/prompt'
 import { useModels } from '../../stores/models'
 import { specOf, usePrompt } from '../../stores/prompt'
-import { isSwitch, misfit, promptFor, promptMismatch } from './preset-words'
+import { misfit, promptFor, promptMismatch } from './preset-words'
 import type { SteerRequest } from './steering-run'
 
 export interface SteerControls {
@@ -44,8 +44,7 @@ export function useSteerControls(chosen: ComputedRef<PresetEntry | null>): Steer
       const preset = chosen.value?.preset
       if (preset === undefined) return
       const { minimum, maximum } = preset.strength
-      const inside = Math.min(maximum, Math.max(minimum, value))
-      strengths[preset.id] = isSwitch(preset) ? Math.round(inside) : inside
+      strengths[preset.id] = Math.min(maximum, Math.max(minimum, value))
     },
   })
   function resetStrength(): void {

@@ -2,7 +2,6 @@
 import { describe, expect, it } from 'vitest'
 import type { SteerStep } from '../../../preload/views'
 import {
-  isSwitch,
   misfit,
   operationText,
   promptFor,
@@ -38,11 +37,10 @@ describe('a preset in words', () => {
     expect(promptMismatch({ kind: 'text', text: 'Hi', bos: 'always' }, plain)).toContain('BOS “never”')
   })
 
-  it('gives the slider even steps, and a removal only on and off', () => {
+  it('gives the slider even steps, and says what a clamp does', () => {
     expect(strengthStep({ default: 1, minimum: -3, maximum: 3 })).toBeCloseTo(0.05)
     expect(strengthStep({ default: 0, minimum: 0, maximum: 400 })).toBeCloseTo(2)
     const [site] = syntheticPreset(model).sites
-    expect(isSwitch(syntheticPreset(model, { sites: [{ ...site, operation: 'remove' }] }))).toBe(true)
     expect(operationText({ ...site, operation: 'clamp', target: 2 })).toBe('clamp: x·d̂ becomes 2·s')
   })
 })
