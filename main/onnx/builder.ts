@@ -5,7 +5,7 @@
 import { PatchbayError } from '../../preload/errors'
 import type { Dim, DType, Graph, Initialiser, Node, Storage, Value } from './graph'
 import type { Attributes, Operator } from './operators'
-import { inferShapes } from './shapes'
+import { inferShapes, type Typed } from './shapes'
 
 type Writable = { -readonly [K in keyof Value]: Value[K] }
 /** Inputs of a node; trailing optional ones may be left out, others are `null`. */
@@ -22,6 +22,11 @@ export class GraphBuilder {
 
   constructor(name: string) {
     this.#name = name
+  }
+
+  /** The nodes so far, in topological order. */
+  get nodes(): readonly Node[] {
+    return this.#nodes
   }
 
   /** A graph input. Its symbols can from then on be used in `reshape`. */
@@ -103,6 +108,27 @@ export class GraphBuilder {
     const outputs = names.map((name, i) => this.#declare(this.#unique(name), types[i]))
     this.#nodes.push({ op, inputs, attributes, outputs })
     return outputs
+  }
+
+  /** Adds a node whose output's shape follows from numbers that are known only when it runs: the caller states it. */
+  opAs<O extends Operator>(
+    type: Typed,
+    op: O,
+    inputs: Inputs,
+    attributes: Attributes[O],
+    name?: string,
+  ): Value {
+    const output = this.#declare(this.#unique(name ?? op), type)
+    this.#nodes.push({ op, inputs, attributes, outputs: [output] })
+    return output
+  }
+
+  /** Makes a node of this graph give more outputs, behind those that it has: its values stay what they are. */
+  widen<O extends Operator>(node: Node<O>, attributes: Attributes[O], names: readonly string[]): void {
+    const { op, inputs, outputs } = node
+    const types = inferShapes(op, inputs, attributes, outputs.length + names.length)
+    const added = names.map((name, i) => this.#declare(this.#unique(name), types[outputs.length + i]))
+    this.#nodes[this.#nodes.indexOf(node)] = { op, inputs, attributes, outputs: [...outputs, ...added] }
   }
 
   /**

@@ -21,6 +21,9 @@ export interface Attributes {
   Sqrt: None
   Floor: None
   Exp: None
+  Log: None
+  Sin: None
+  Cos: None
   Erf: None
   Tanh: None
   Sigmoid: None
@@ -46,7 +49,7 @@ export interface Attributes {
   }
   // reductions
   ReduceMean: { readonly keepdims: 0 | 1 }
-  ReduceSum: { readonly keepdims: 0 | 1 }
+  ReduceSum: { readonly keepdims: 0 | 1; readonly noop_with_empty_axes?: 0 | 1 }
   ReduceMax: { readonly keepdims: 0 | 1 }
   Softmax: { readonly axis: number }
   TopK: { readonly axis: number; readonly largest: 0 | 1; readonly sorted: 0 | 1 }
@@ -59,8 +62,13 @@ export interface Attributes {
   Concat: { readonly axis: number }
   Split: { readonly axis: number }
   Slice: None
+  /** Zeros around it; a negative count takes elements away. Counts: before each axis, then behind each. */
+  Pad: None
   Gather: { readonly axis: number }
-  ScatterElements: { readonly axis: number }
+  GatherElements: { readonly axis: number }
+  /** Slices at rows of indices [n, k]. */
+  GatherND: None
+  ScatterElements: { readonly axis: number; readonly reduction?: 'none' | 'add' }
   /** Writes or adds slices at rows of indices [n, k]. */
   ScatterND: { readonly reduction?: 'none' | 'add' }
   /** Indices [rank, n] of the elements that are not zero. */
@@ -80,7 +88,7 @@ export interface Attributes {
     readonly kv_num_heads: number
     readonly scale: number
     readonly softcap?: number
-    /** 0: raw scores, 1: with the mask added, 2: after the soft-cap, 3: after the softmax */
+    /** 0: raw scores, 1: after the soft-cap, 2: with the mask added, 3: after the softmax (as ONNX Runtime has it) */
     readonly qk_matmul_output_mode?: 0 | 1 | 2 | 3
   }
 }

@@ -47,11 +47,14 @@ const integersOf = (value: Value): readonly number[] =>
     return dim
   })
 
-const isOpen = (dim: Dim): boolean => typeof dim === 'string' && dim.startsWith('?')
+/** Whether a dimension may be 1 where another is not. */
+export const isOpen = (dim: Dim): boolean => typeof dim === 'string' && dim.includes('?')
 
 function broadcastDim(a: Dim, b: Dim): Dim {
-  if (a === b || b === 1 || isOpen(b)) return a
-  if (a === 1 || isOpen(a)) return b
+  if (a === b || b === 1) return a
+  if (a === 1) return b
+  if (isOpen(b)) return a
+  if (isOpen(a)) return b
   throw misfit(`${a} does not broadcast with ${b}`)
 }
 
@@ -104,8 +107,10 @@ function factors(dims: readonly Dim[]): { number: number; symbols: string[] } {
 }
 
 export function matmul(a: readonly Dim[], b: readonly Dim[]): Dim[] {
-  if (a.length < 2 || b.length < 2) throw misfit(`MatMul of ${shapeText(a)} and ${shapeText(b)}`)
-  if (a[a.length - 1] !== b[b.length - 2]) throw misfit(`MatMul of ${shapeText(a)} and ${shapeText(b)}`)
+  const inner = a[a.length - 1]
+  const summed = b[b.length - 2]
+  const fits = inner === summed || isOpen(inner) || isOpen(summed)
+  if (a.length < 2 || b.length < 2 || !fits) throw misfit(`MatMul of ${shapeText(a)} and ${shapeText(b)}`)
   return [...broadcast(a.slice(0, -2), b.slice(0, -2)), a[a.length - 2], b[b.length - 1]]
 }
 
@@ -149,6 +154,9 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
   Sqrt: same,
   Floor: same,
   Exp: same,
+  Log: same,
+  Sin: same,
+  Cos: same,
   Erf: same,
   Tanh: same,
   Sigmoid: same,
@@ -225,16 +233,35 @@ export const shapeRules: { readonly [O in Operator]: ShapeRule<O> } = {
   Split: (inputs, { axis }) => {
     const { dtype, shape } = at(inputs, 0)
     const index = axisOf(axis, shape.length)
-    return integersOf(at(inputs, 1)).map((size) => ({
+    return dimsOf(at(inputs, 1)).map((size) => ({
       dtype,
       shape: shape.map((dim, i) => (i === index ? size : dim)),
     }))
+  },
+  Pad: (inputs) => {
+    const { dtype, shape } = at(inputs, 0)
+    const counts = integersOf(at(inputs, 1))
+    const padded = shape.map((dim, i) => {
+      const added = counts[i] + counts[i + shape.length]
+      if (added === 0) return dim
+      if (typeof dim === 'string') throw misfit(`Pad of the symbolic axis ${dim}`)
+      return dim + added
+    })
+    return [{ dtype, shape: padded }]
   },
   Slice: (inputs) => [{ dtype: at(inputs, 0).dtype, shape: slice(inputs) }],
   Gather: (inputs, { axis }) => {
     const { dtype, shape } = at(inputs, 0)
     const index = axisOf(axis, shape.length)
     return [{ dtype, shape: [...shape.slice(0, index), ...at(inputs, 1).shape, ...shape.slice(index + 1)] }]
+  },
+  GatherElements: (inputs) => [{ dtype: at(inputs, 0).dtype, shape: at(inputs, 1).shape }],
+  GatherND: (inputs) => {
+    const { dtype, shape } = at(inputs, 0)
+    const rows = at(inputs, 1).shape
+    const depth = rows[rows.length - 1]
+    if (typeof depth === 'string') throw misfit(`GatherND at indices of ${shapeText(rows)}`)
+    return [{ dtype, shape: [...rows.slice(0, -1), ...shape.slice(depth)] }]
   },
   ScatterElements: same,
   ScatterND: same,

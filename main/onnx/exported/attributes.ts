@@ -15,5 +15,13 @@ export function integersOf(node: OnnxNode, name: string): number[] | null {
   return found === null ? null : found.ints.map(Number)
 }
 
+export const floatOf = (node: OnnxNode, name: string): number | null =>
+  find(node, name, AttributeType.FLOAT)?.f ?? null
+
+export function textOf(node: OnnxNode, name: string): string | null {
+  const found = find(node, name, AttributeType.STRING)
+  return found === null ? null : new TextDecoder().decode(found.s)
+}
+
 export const tensorOf = (node: OnnxNode, name: string): AttributeProto['t'] | null =>
   find(node, name, AttributeType.TENSOR)?.t ?? null

@@ -6,6 +6,7 @@
  */
 import type { GraphBuilder } from '../../onnx/builder'
 import { product, type Dim, type Value } from '../../onnx/graph'
+import { nibbles } from '../../onnx/nibbles'
 
 /** w = scale · (code − zero), or scale · (code − centre) + shift; code = Σ 16^i digit_i, centre = Σ 16^i 8. */
 export interface QuantisedMatrix {
@@ -71,15 +72,6 @@ function dequantised(
   const scaled = g.op('Mul', [steps, each(scales)], {})
   const shifted = shifts === null ? scaled : g.op('Add', [scaled, each(shifts)], {})
   return g.reshape(shifted, [count, columns])
-}
-
-/** Bytes [n, groups, group/2] → their nibbles as float32 [n, groups, group], the lower one of each byte first. */
-function nibbles(g: GraphBuilder, bytes: Value, shape: readonly [Dim, number, number]): Value {
-  const both = g.op('Cast', [bytes], { to: 'float32' })
-  const high = g.op('Floor', [g.op('Mul', [both, g.scalar(1 / 16)], {})], {})
-  const low = g.op('Sub', [both, g.op('Mul', [high, g.scalar(16)], {})], {})
-  const pairs = [low, high].map((part) => g.op('Unsqueeze', [part, g.integers([-1])], {}))
-  return g.reshape(g.op('Concat', pairs, { axis: -1 }), shape)
 }
 
 /** Sums over groups of columns, which all matrices that multiply x share: by x and group. */

@@ -110,7 +110,8 @@ function equalParts(dim: Dim, count: number): readonly number[] {
 
 const sliced = (a: Application): readonly Typed[] => {
   const shape = [...shapeOf(a, 0)]
-  const bound = (index: number, name: string): readonly Dim[] => integersOf(a.node, name) ?? dimsOf(a, index)
+  const bound = (index: number, name: string): readonly Dim[] =>
+    integersOf(a.node, name) ?? input(a, index).integers ?? openBounds(a, index)
   const starts = bound(1, 'starts')
   const ends = bound(2, 'ends')
   const axes = axesOf(a, 3) ?? starts.map((_, i) => i)
@@ -120,6 +121,13 @@ const sliced = (a: Application): readonly Typed[] => {
     shape[index] = slicedDim(shape[index], starts[i], ends[i], steps[i]) ?? a.fresh.next()
   })
   return [typed(input(a, 0).type, shape)]
+}
+
+/** Bounds that are known only when it runs, of which the number is known. */
+function openBounds(a: Application, index: number): readonly Dim[] {
+  const [count] = shapeOf(a, index)
+  if (typeof count !== 'number') throw new GivesUp()
+  return Array.from({ length: count }, () => a.fresh.next())
 }
 
 function slicedDim(dim: Dim, start: Dim, end: Dim, step: number): Dim | null {

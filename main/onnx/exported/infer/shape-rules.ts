@@ -88,7 +88,7 @@ const entries = (names: string, rule: ShapeRule): [string, ShapeRule][] =>
 export const shapeRules: ReadonlyMap<string, ShapeRule> = new Map([
   ...entries(
     'Neg Abs Sqrt Exp Log Erf Tanh Sigmoid Relu Gelu Reciprocal Cos Sin Clip Softmax LogSoftmax Identity Floor Ceil Round ' +
-      'Not Softplus HardSwish HardSigmoid Elu LeakyRelu Mish Swish Sign Trilu CumSum ScatterND ScatterElements FastGelu ' +
+      'Not Softplus Softsign HardSwish HardSigmoid Elu LeakyRelu Mish Swish Sign Trilu CumSum ScatterND ScatterElements FastGelu ' +
       'QuickGelu BiasGelu RotaryEmbedding',
     firstOnly,
   ),
@@ -107,6 +107,16 @@ export const shapeRules: ReadonlyMap<string, ShapeRule> = new Map([
   [
     'MatMulNBits',
     (a) => [typed(input(a, 0).type, [...shapeOf(a, 0).slice(0, -1), integerOf(a.node, 'N') ?? never()])],
+  ],
+  [
+    'FusedMatMul',
+    (a) => {
+      const flip = (index: number, name: string): readonly Dim[] => {
+        const shape = shapeOf(a, index)
+        return integerOf(a.node, name) === 1 ? [...shape.slice(0, -2), ...shape.slice(-2).reverse()] : shape
+      }
+      return [typed(input(a, 0).type, matmulShape(flip(0, 'transA'), flip(1, 'transB')))]
+    },
   ],
   [
     'Gemm',
