@@ -2,7 +2,7 @@
 import type { Tensor } from '../../preload/tensor'
 import type { AttentionLayer, AttentionOverview } from '../../preload/views'
 import { throwIfCancelled } from '../runtime/cancelled'
-import { capture, captureInput, checkLayer, withoutBatch } from './captures'
+import { capture, captureInput, checkLayer, requireBlocks, withoutBatch } from './captures'
 import { evidenceOf } from './evidence'
 import type { AnalysisModel, RunOptions } from './subject'
 
@@ -13,7 +13,7 @@ const PATTERN_BYTES = 96 * 2 ** 20
 
 /**
  * Attention probabilities of one layer, [head, q_pos, k_pos]: each row sums to 1.
- * @throws PatchbayError `input.invalid` for a layer that is not there
+ * @throws PatchbayError `input.invalid` for a layer that is not there, `hook.unavailable` where its pattern is no value
  */
 export async function attentionLayer(
   model: AnalysisModel,
@@ -32,6 +32,7 @@ export async function attentionLayer(
  * - `toPrevious`: attention to the position before, mean over the same queries,
  * - `entropy`: −Σ p log p in nats, mean over all queries.
  * The first query sees only itself, so it says nothing about the first two; for a prompt of one token they are NaN.
+ * @throws PatchbayError `hook.unavailable` where the patterns are no values of an exported graph
  * @param patternBytes bound on the patterns in memory at a time
  */
 export async function attentionOverview(
@@ -42,6 +43,7 @@ export async function attentionOverview(
   patternBytes = PATTERN_BYTES,
 ): Promise<AttentionOverview> {
   const { layers, heads } = model.facts
+  requireBlocks(model)
   const cells = Math.min(side, tokens.length)
   const thumbnails = new Float32Array(layers * heads * cells * cells)
   const scores = {

@@ -30,11 +30,36 @@ export function hookOf({ facts }: AnalysisModel, name: string): HookPoint {
   return point
 }
 
+/** @throws PatchbayError `hook.unavailable` for an exported graph in which no blocks were recognised */
+export function requireBlocks({ facts }: AnalysisModel): void {
+  if (facts.layers === 0)
+    throw new PatchbayError(
+      'hook.unavailable',
+      `No blocks were recognised in ${facts.name}, so it has no layers to look into.`,
+      { field: 'model', next: rawInstead },
+    )
+}
+
+/** @throws PatchbayError `hook.unavailable` where the final norm and unembedding can not be computed by themselves */
+export function requireReadout(model: AnalysisModel): void {
+  requireBlocks(model)
+  if ((model.whole ?? null) !== null)
+    throw new PatchbayError(
+      'hook.unavailable',
+      `The graph of ${model.facts.name} runs in one piece, because ${model.whole}: its residual stream can not be read out early.`,
+      { field: 'model', next: rawInstead },
+    )
+}
+
+const rawInstead = 'Any value of its graph can be captured and changed by its own name, as value:NAME.'
+
 /**
  * A layer of the model.
- * @throws PatchbayError `input.invalid` beyond the last one
+ * @throws PatchbayError `input.invalid` beyond the last one, `hook.unavailable` where there are none
  */
-export function checkLayer({ facts }: AnalysisModel, layer: number): void {
+export function checkLayer(model: AnalysisModel, layer: number): void {
+  requireBlocks(model)
+  const { facts } = model
   if (!Number.isInteger(layer) || layer < 0 || layer >= facts.layers)
     throw new PatchbayError(
       'input.invalid',
@@ -82,7 +107,10 @@ export interface Captured {
   activations: Tensor[]
 }
 
-/** Captures hook points of one prompt. The arrays may be shared with the cache: read only. */
+/**
+ * Captures hook points of one prompt. The arrays may be shared with the cache: read only.
+ * @throws PatchbayError `hook.unavailable` for hook points that the model does not have
+ */
 export async function capture(
   model: AnalysisModel,
   tokens: readonly number[],
@@ -105,12 +133,16 @@ export function withoutBatch(captures: Readonly<Record<string, Tensor>>, hook: s
   return { shape: tensor.shape.slice(1), data: tensor.data }
 }
 
-/** The residual stream of one prompt at all n_layers + 1 points. */
+/**
+ * The residual stream of one prompt at all n_layers + 1 points, to be read out.
+ * @throws PatchbayError `hook.unavailable` for an exported graph that runs in one piece
+ */
 export async function captureResiduals(
   model: AnalysisModel,
   tokens: readonly number[],
   options: RunOptions = {},
 ): Promise<Captured & { points: string[] }> {
+  requireReadout(model)
   const points = residualPoints(model.facts.layers)
   return { points, ...(await capture(model, tokens, points, options)) }
 }

@@ -57,6 +57,8 @@ export interface AnalysisModel {
   readonly facts: ModelFacts
   /** What is known of this model's numbers on this provider and precision; null (or none) where they were never checked. */
   readonly certificate?: CertificateSummary | null
+  /** Why it is run in one piece, so that nothing can be read out early; null (or none) for a stack of blocks. */
+  readonly whole?: string | null
   run(input: RunInput, options?: RunOptions): Promise<RunResult>
   generate(input: GenerateInput, options?: GenerateOptions): Promise<GenerateResult>
   /** Final norm and unembedding of residual-stream rows [n, d_model], reduced where it is computed. */

@@ -1,7 +1,14 @@
 /** What the window is told of an open model. */
 import path from 'node:path'
 import { hookDims, hookName, siteMeaning } from '../../preload/hooks'
-import type { HookPointInfo, ModelDescription, ModelSource, ParameterInfo } from '../../preload/model'
+import type {
+  HookPointInfo,
+  ModelDescription,
+  ModelHandle,
+  ModelSource,
+  ParameterInfo,
+} from '../../preload/model'
+import type { Precision, Provider } from '../../preload/run'
 import { sizeOf } from '../../preload/tensor'
 import type { Checkpoint } from '../models/formats/checkpoint'
 import { hookPointsOf, hookSizes } from '../models/hook-points'
@@ -24,17 +31,9 @@ export interface DescribeInput {
 export function describeModel(input: DescribeInput): ModelDescription {
   const { source, place, checkpoint, spec, tokenizer, loaded, fingerprint } = input
   const [{ attention, mlp }] = spec.blocks
-  const parameters = [...checkpoint.tensors.values()].map(
-    ({ name, shape, storage, byteLength }): ParameterInfo => ({
-      name,
-      layer: layerOf(name),
-      shape: [...shape],
-      storage,
-      bytes: byteLength,
-    }),
-  )
+  const parameters = parametersOf(checkpoint)
   return {
-    handle: `${fingerprint}@${loaded.provider}/${source.precision}`,
+    handle: handleOf(fingerprint, loaded.provider, source.precision, source.memoryBudget),
     source,
     fingerprint,
     name: nameOf(source, place),
@@ -70,16 +69,34 @@ export function describeModel(input: DescribeInput): ModelDescription {
   }
 }
 
+export const handleOf = (
+  fingerprint: string,
+  provider: Provider,
+  precision: Precision,
+  memoryBudget: number | null = null,
+): ModelHandle => `${fingerprint}@${provider}/${precision}${memoryBudget === null ? '' : `/${memoryBudget}`}`
+
+export const parametersOf = ({ tensors }: Pick<Checkpoint, 'tensors'>): ParameterInfo[] =>
+  [...tensors.values()].map(({ name, shape, storage, byteLength }) => ({
+    name,
+    layer: layerOf(name),
+    shape: [...shape],
+    storage,
+    bytes: byteLength,
+  }))
+
 /** As the person knows it: the name of the file or folder (a GGUF's own `general.name` is often a training run's). */
-function nameOf({ location }: ModelSource, place: string): string {
+export function nameOf({ location }: ModelSource, place: string): string {
   if (location.kind === 'embedded') return 'storyworld'
   // A snapshot folder of the hub's cache is named by its commit; the repository stands two folders above.
   const hub = /models--([^/\\]+)[/\\]snapshots[/\\][0-9a-f]{40}$/.exec(place)
-  return hub === null ? path.basename(place).replace(/\.(safetensors|gguf)$/, '') : hub[1].replace('--', '/')
+  return hub === null
+    ? path.basename(place).replace(/\.(safetensors|gguf|onnx)$/, '')
+    : hub[1].replace('--', '/')
 }
 
 /** The block that a parameter belongs to, by the spellings of Hugging Face and GGUF. */
-export function layerOf(name: string): number | null {
+function layerOf(name: string): number | null {
   const match = /(?:^|\.)(?:layers|h|blocks|blk)\.(\d+)\./.exec(name)
   return match === null ? null : Number(match[1])
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import path from 'node:path'
 import type { Checkpoint } from '../models/formats/checkpoint'
+import { companionFolders } from '../models/formats/onnx/find'
 import {
   loadTokenizerFromFolder,
   loadTokenizerFromGguf,
@@ -10,7 +11,7 @@ import {
 } from '../models/tokenizer'
 
 /**
- * @param place the file or folder that was opened
+ * @param place the file of the model, or its folder
  * @param vocab the model's vocabulary, for models that come without a tokenizer
  */
 export async function loadTokenizer(
@@ -22,8 +23,12 @@ export async function loadTokenizer(
     if (!checkpoint.metadata.has('tokenizer.ggml.model')) return tokenizerFromIds(vocab)
     return loadTokenizerFromGguf(checkpoint.metadata, { file: checkpoint.files[0] })
   }
-  const folder = /\.(safetensors|onnx)$/.test(place) ? path.dirname(place) : place
-  return existsSync(path.join(folder, 'tokenizer.json'))
-    ? loadTokenizerFromFolder(folder)
-    : tokenizerFromIds(vocab)
+  const folder = foldersOf(place).find((each) => existsSync(path.join(each, 'tokenizer.json')))
+  return folder === undefined ? tokenizerFromIds(vocab) : loadTokenizerFromFolder(folder)
+}
+
+/** Where the tokenizer may lie: in the model's folder, or around a folder `onnx` in it. */
+function foldersOf(place: string): string[] {
+  if (place.endsWith('.onnx')) return companionFolders(place)
+  return [place.endsWith('.safetensors') ? path.dirname(place) : place]
 }

@@ -8,6 +8,7 @@ import type { ModelDescription } from '../../preload/model'
 import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
 import type { CertificateSummary, GenerateInput, RunInput, RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
+import type { AttributionModel, Insides } from '../analysis/attribution/subject'
 import type { ParityModel } from '../analysis/parity/certificate'
 import type { SecondOpinions } from '../analysis/parity/second-opinions'
 import type {
@@ -18,7 +19,9 @@ import type {
   ReadoutOptions,
   RunOptions,
 } from '../analysis/subject'
+import type { DiskCaptures, StoredModel } from '../cache/disk'
 import type { CaptureMemory } from '../cache/memory'
+import type { NumericIdentity } from '../cache/row-request'
 import type { Checkpoint } from '../models/formats/checkpoint'
 import type { Tokenizer } from '../models/tokenizer'
 import { executeRun, generate, type LoadedModel, type ReadoutHead, type Runnable } from '../runtime'
@@ -34,11 +37,15 @@ export interface ModelParts {
   readonly stack: Runnable
   readonly head: Pick<ReadoutHead, 'read' | 'divergence' | 'release'>
   readonly opinions: SecondOpinions
+  /** Why it runs in one piece; null for a stack of blocks. */
+  readonly whole: string | null
   /** The graphs that Patchbay built; null where the model came as a graph. */
   readonly own: LoadedModel | null
+  /** What it is made of; null likewise. */
+  readonly insides: Insides | null
 }
 
-export class OpenModel implements SteeringModel, ParityModel {
+export class OpenModel implements SteeringModel, ParityModel, AttributionModel, StoredModel {
   readonly description: ModelDescription
   readonly facts: ModelFacts
   /** What is known of its numbers; goes with every result. */
@@ -47,6 +54,7 @@ export class OpenModel implements SteeringModel, ParityModel {
   constructor(
     private readonly parts: ModelParts,
     private readonly captures: CaptureMemory,
+    private readonly disk: DiskCaptures,
   ) {
     this.description = parts.description
     this.facts = {
@@ -65,9 +73,24 @@ export class OpenModel implements SteeringModel, ParityModel {
     return this.parts.tokenizer
   }
 
+  /** Why it runs in one piece; null for a stack of blocks. */
+  get whole(): string | null {
+    return this.parts.whole
+  }
+
+  /** What requests run on. */
+  get runnable(): Runnable {
+    return this.parts.stack
+  }
+
   /** Other ways to its numbers, for self-checks. */
   get opinions(): SecondOpinions {
     return this.parts.opinions
+  }
+
+  /** Its architecture and weights; null where it came as a graph. */
+  get insides(): Insides | null {
+    return this.parts.insides
   }
 
   /** The graphs that Patchbay built for it. @throws PatchbayError `model.unsupported` for an export, which has its own */
@@ -82,11 +105,22 @@ export class OpenModel implements SteeringModel, ParityModel {
 
   run(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
     const compute = (missing: RunInput, runOptions: RunOptions): Promise<RunResult> =>
-      this.compute(missing, runOptions)
+      this.disk.run(this, missing, (rest, restOptions) => this.compute(rest, restOptions), runOptions)
     return this.captures.run(this.description.handle, input, compute, options)
   }
 
-  /** A run of the sessions, whatever is kept in memory. */
+  /** What its numbers depend on besides the weights. */
+  get identity(): NumericIdentity {
+    return this.parts.description
+  }
+
+  /** Axes of a hook point, batch first; null where it holds one value for all rows. */
+  axes(hook: string): readonly string[] | null {
+    const { dims, shared } = this.parts.stack.hook(hook)
+    return shared ? null : dims
+  }
+
+  /** A run of the sessions, whatever is kept in memory and on disk. */
   compute(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
     return executeRun(this.parts.stack, input, options)
   }

@@ -1,11 +1,12 @@
 /**
- * Which models are open, by handle. A handle is made of fingerprint, provider and precision, so it still means the same
+ * Which models are open, by handle. A handle is made of fingerprint, provider, precision and memory budget, so it still means the same
  * after the engine was restarted and its models were opened again; a call that comes while that happens waits for it.
  */
 import { canonicalJson } from '../../preload/canonical'
 import { PatchbayError } from '../../preload/errors'
 import type { ModelHandle, ModelSource } from '../../preload/model'
-import { openModel, type OpenModel, type OpenModelContext, type OpenOptions } from './open-model'
+import type { OpenModel } from './open-model'
+import { openModel, type OpenModelContext, type OpenOptions } from './opening'
 
 export class OpenModels {
   private readonly models = new Map<ModelHandle, OpenModel>()

@@ -4,7 +4,7 @@ import { LaunchProblem } from './say.mjs'
 
 export const startUsage = `npm start [-- OPTIONS] [MODEL]
 
-  MODEL              a .gguf or .safetensors file, or a model folder, to open in place of storyworld
+  MODEL              a .gguf, .safetensors or .onnx file, or a model folder, to open in place of storyworld
   --yes              as root on Debian: install missing system packages
   --official         fetch the official Electron even where the one from npm is there
   --headless         run on a virtual display, save a picture of the window, print the first lens, quit

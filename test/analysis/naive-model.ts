@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { Tokenizer } from '@huggingface/tokenizers'
 import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
-import type { GenerateInput, Intervention, RunInput, RunResult } from '../../preload/run'
+import { noGradients, type GenerateInput, type Intervention, type RunInput, type RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
 import { residualPoints } from '../../preload/hooks'
 import type {
@@ -94,6 +94,7 @@ export class NaiveModel implements SteeringModel {
         request.stopLayer === undefined
           ? null
           : { shape: [finals.length, longest, this.facts.dModel], data: new Float32Array(0) },
+      ...noGradients(),
     }
   }
 

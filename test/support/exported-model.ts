@@ -5,7 +5,7 @@ import path from 'node:path'
 import { readBareCase, type Case } from '../../main/analysis/parity/case'
 import type { VerifySubject } from '../../main/analysis/parity/check'
 import { openOnnx } from '../../main/models/formats/onnx/checkpoint'
-import { loadExported, type LoadedExport } from '../../main/runtime/exported/load'
+import { loadExported, planCheckpoint, type LoadedExport } from '../../main/runtime/exported/load'
 import { generate } from '../../main/runtime/generate'
 import { executeRun } from '../../main/runtime/request'
 
@@ -29,7 +29,7 @@ export interface ExportedModel extends VerifySubject, LoadedExport {
 /** @param file an ONNX file */
 export async function openExportedModel(file: string): Promise<ExportedModel> {
   const checkpoint = await openOnnx(file, undefined)
-  const loaded = await loadExported(checkpoint, 'cpu')
+  const loaded = await loadExported(checkpoint, planCheckpoint(checkpoint), 'cpu')
   return {
     ...loaded,
     fingerprint: createHash('sha256').update(file).digest('hex'),

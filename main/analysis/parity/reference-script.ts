@@ -26,6 +26,17 @@ const LENGTH = 16
 /** Tokens that the program generates behind the prompts. */
 const GENERATED = 8
 
+/** transformers reads no exported graphs. */
+export const noScriptFor = (name: string): PatchbayError =>
+  new PatchbayError(
+    'model.unsupported',
+    `${name} is an exported graph, which transformers can not load, so there is no program for it.`,
+    {
+      next: 'Make a reference with the checkpoint that it was exported from, and check the export against that.',
+      field: 'model',
+    },
+  )
+
 /** The program for a model: its prompts are token ids, so no tokenizer of theirs matters. */
 export async function referenceScript(model: ScriptSubject): Promise<ReferenceScript> {
   const { name, fingerprint, place } = model

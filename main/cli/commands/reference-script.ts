@@ -1,13 +1,14 @@
 /** `patchbay reference-script MODEL`: the Python program that makes a reference with the person's own transformers. */
 import path from 'node:path'
 import type { Command } from 'commander'
-import { referenceScript, type ReferenceScript } from '../../analysis/parity/reference-script'
+import { noScriptFor, referenceScript, type ReferenceScript } from '../../analysis/parity/reference-script'
 import { loadTokenizer } from '../../engine/load-tokenizer'
-import { placeOf } from '../../engine/open-model'
+import { placeOf } from '../../engine/opening'
 import { readSpec } from '../../models/architectures/registry'
 import { writeWhole } from '../../files/durable-file'
 import { fingerprint } from '../../models/fingerprint'
 import { openCheckpoint } from '../../models/formats/checkpoint'
+import { findOnnx } from '../../models/formats/onnx/find'
 import { directories } from '../directories'
 import { forTerminal } from '../output'
 import { locate, withEngine } from '../session'
@@ -34,6 +35,7 @@ export function addReferenceScript(program: Command): void {
 
 /** Reads what the program needs to know of a model; nothing is compiled for it. */
 async function scriptOf(place: string, signal: AbortSignal): Promise<ReferenceScript> {
+  if ((await findOnnx(place)) !== null) throw noScriptFor(path.basename(place))
   const checkpoint = await openCheckpoint(place)
   try {
     const { vocab, contextLength } = await readSpec(checkpoint)

@@ -53,16 +53,16 @@ export function contextOf(
 
 /**
  * Makes an exported graph ready to run.
+ * @param plan what `planCheckpoint` says of it
  * @throws PatchbayError `model.unsupported`, `run.failed`, `memory.exhausted`, `run.cancelled`
  */
 export async function loadExported(
-  checkpoint: OnnxCheckpoint,
+  { folder, config }: OnnxCheckpoint,
+  plan: ExportedPlan,
   choice: ProviderChoice,
   progress: CompileProgress = {},
 ): Promise<LoadedExport> {
-  const plan = planCheckpoint(checkpoint)
-  const contextLength = contextOf(plan, checkpoint.config).length
-  const { folder } = checkpoint
+  const contextLength = contextOf(plan, config).length
   const { stack, note } = await compileOn(
     choice,
     (provider) => new ExportedStack({ plan, provider, folder, contextLength }),

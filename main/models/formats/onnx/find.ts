@@ -41,8 +41,15 @@ export async function openOnnxModel(place: string): Promise<OnnxCheckpoint> {
       next: 'Choose an .onnx file, or the folder of one.',
       file: place,
     })
+  for (const folder of companionFolders(file)) {
+    const config = await readConfig(folder)
+    if (config !== undefined) return openOnnx(file, config)
+  }
+  return openOnnx(file, undefined)
+}
+
+/** Folders that the configuration and tokenizer of an ONNX file may lie in: its own, else the one around a folder `onnx`. */
+export function companionFolders(file: string): string[] {
   const folder = path.dirname(file)
-  const own = await readConfig(folder)
-  const around = path.basename(folder) === 'onnx' && own === undefined
-  return openOnnx(file, around ? await readConfig(path.dirname(folder)) : own)
+  return path.basename(folder) === 'onnx' ? [folder, path.dirname(folder)] : [folder]
 }

@@ -1,5 +1,5 @@
 /** ONNX files on disk: where their weights may lie, and where not. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { link, mkdir, symlink, truncate } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -129,13 +129,19 @@ describe('external data is refused', () => {
     expect(error.message).toMatch(/hard link/)
   })
 
-  it.skipIf(process.platform === 'win32')('in a pipe, a folder or a device', async () => {
+  it.skipIf(process.platform === 'win32')('in a pipe or a folder, and a model that is a device', async () => {
     execFileSync('mkfifo', [path.join(scratch.folder, 'pipe')])
     await mkdir(path.join(scratch.folder, 'folder'))
     for (const location of ['pipe', 'folder'])
       expect(await refused({ location })).toMatchObject({ code: 'file.unreadable', field: 'w' })
     const zero = openOnnx('/dev/zero', undefined)
     await expect(zero).rejects.toMatchObject({ code: 'file.unreadable' })
+  })
+
+  it.skipIf(process.getuid?.() !== 0)('in a device in its own folder (made as root)', async ({ skip }) => {
+    const made = spawnSync('mknod', [path.join(scratch.folder, 'zero'), 'c', '1', '5'])
+    if (made.status !== 0) skip('this machine lets nobody make devices')
+    expect(await refused({ location: 'zero' })).toMatchObject({ code: 'file.unreadable', field: 'w' })
   })
 
   it('in a file that is not there', async () => {

@@ -1,0 +1,112 @@
+/** Graphs that somebody else exported, from the command line: verified, run, generated from, listed. */
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { Command } from 'commander'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { addGenerate } from '../../main/cli/commands/generate'
+import { addModels } from '../../main/cli/commands/models'
+import { addReferenceScript } from '../../main/cli/commands/reference-script'
+import { addRun } from '../../main/cli/commands/run'
+import { addVerify } from '../../main/cli/verify/command'
+import { decodeSafetensors } from '../../main/models/formats/safetensors'
+import { casesFolder } from '../support/cases'
+
+const exportsFolder = path.join(casesFolder, 'onnx-exports')
+const model = path.join(exportsFolder, 'gpt2-dynamo/model.onnx')
+let folder: string
+let printed: string[]
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-exported-'))
+  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
+  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
+  printed = []
+  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
+  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+    printed.push(String(text))
+    return true
+  })
+  process.exitCode = undefined
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  process.exitCode = undefined
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function patchbay(...words: string[]): Promise<string> {
+  const program = new Command('patchbay').exitOverride()
+  for (const add of [addVerify, addRun, addGenerate, addModels, addReferenceScript]) add(program)
+  await program.parseAsync(words, { from: 'user' })
+  return printed.splice(0).join('\n')
+}
+
+const cpu = (place: string): string[] => ['--model', place, '--provider', 'cpu']
+
+describe('patchbay verify', () => {
+  it('holds every export against the reference beside it, all within 5e-6', async () => {
+    const text = await patchbay('verify', exportsFolder, '--provider', 'cpu', '--tolerance', '5e-6')
+    const cases = readdirSync(exportsFolder).filter((name) => !name.endsWith('.md'))
+    expect(cases.length).toBeGreaterThan(0)
+    for (const name of cases)
+      for (const group of ['logits', 'activations', 'patterns', 'steered', 'patched', 'ablated'])
+        expect(text).toMatch(new RegExp(`^pass {2}${name} .*${group} `, 'm'))
+    expect(text).toMatch(new RegExp(`^${cases.length} passed, 0 failed`, 'm'))
+    expect(process.exitCode).toBeUndefined()
+  })
+
+  it('fails an export that does not compute what its reference says', async () => {
+    const wrong = path.join(folder, 'wrong')
+    cpSync(path.dirname(model), wrong, { recursive: true })
+    const file = path.join(wrong, 'reference.safetensors')
+    const bytes = readFileSync(file)
+    decodeSafetensors(bytes).tensors.get('steer.logits')?.bytes.fill(0)
+    writeFileSync(file, bytes)
+    expect(await patchbay('verify', wrong, '--provider', 'cpu')).toMatch(/FAIL.*wrong.*\n0 passed, 1 failed/)
+    expect(process.exitCode).toBe(1)
+  })
+})
+
+describe('an export by its path', () => {
+  it('is run, with any value of its graph captured by its own name', async () => {
+    const out = path.join(folder, 'out.safetensors')
+    const hooks = ['value:embedding', 'hook_embed', 'blocks.1.attn.hook_pattern']
+    await patchbay(
+      'run',
+      ...cpu(model),
+      '-p',
+      '5 6 7',
+      ...hooks.flatMap((hook) => ['-c', hook]),
+      '--out',
+      out,
+    )
+    const { tensors } = decodeSafetensors(readFileSync(out))
+    const [raw, embedded, pattern] = hooks.map((hook) => tensors.get(hook))
+    expect(raw?.shape).toEqual([1, 3, 32])
+    expect(raw?.bytes).toHaveLength(4 * 3 * 32)
+    expect(raw?.bytes).toEqual(embedded?.bytes)
+    expect(pattern?.shape).toEqual([1, 4, 3, 3])
+  })
+
+  it('generates what the checkpoint generates that it was made from', async () => {
+    const made = [
+      model,
+      path.join(exportsFolder, 'gpt2-optimum-past'),
+      path.join(casesFolder, 'architectures/gpt2'),
+    ]
+    const texts: string[] = []
+    for (const place of made)
+      texts.push(await patchbay('generate', ...cpu(place), '-p', '5 6 7', '--max-tokens', '8'))
+    expect(texts[0]).not.toBe('')
+    expect(new Set(texts).size).toBe(1)
+  })
+
+  it('is listed with its hook points, and has no program for transformers', async () => {
+    const text = await patchbay('models', ...cpu(model), '--hooks')
+    expect(text).toMatch(/^gpt2-dynamo {2}.*onnx, float32/m)
+    expect(text).toContain('blocks.1.attn.hook_pattern')
+    await expect(patchbay('reference-script', model)).rejects.toMatchObject({ code: 'model.unsupported' })
+  })
+})
