@@ -14,6 +14,16 @@ export interface Tensor<D extends TensorData = Float32Array> {
 /** Number of elements of a shape; 1 for a scalar's `[]`. */
 export const sizeOf = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
 
+/** The index on each axis of a flat, row-major index. */
+export function unravel(shape: readonly number[], flat: number): number[] {
+  const index: number[] = []
+  for (const size of [...shape].reverse()) {
+    index.unshift(flat % size)
+    flat = Math.floor(flat / size)
+  }
+  return index
+}
+
 /** Typed arrays as the contract's schemas know them (over any buffer). */
 export const floatArray = z.custom<Float32Array>(
   (value) => value instanceof Float32Array,

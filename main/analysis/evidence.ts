@@ -4,11 +4,11 @@ import type { Evidence } from '../../preload/views'
 import { requestHash } from '../cache/key'
 import type { AnalysisModel } from './subject'
 
+/** What is to be known of a model that computed something. */
+type Computed = Pick<AnalysisModel, 'facts' | 'certificate'>
+
 /** What a run or generation of this model was computed on. */
-export function provenanceOf(
-  { facts, certificate }: AnalysisModel,
-  input: RunInput | GenerateInput,
-): Provenance {
+export function provenanceOf({ facts, certificate }: Computed, input: RunInput | GenerateInput): Provenance {
   return {
     fingerprint: facts.fingerprint,
     modelName: facts.name,
@@ -20,7 +20,7 @@ export function provenanceOf(
   }
 }
 
-export const evidenceOf = (model: AnalysisModel, input: RunInput): Evidence => ({
+export const evidenceOf = (model: Computed, input: RunInput): Evidence => ({
   request: input.request,
   provenance: provenanceOf(model, input),
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { activationView, groupExtremes } from '../../main/analysis/activation'
 import type { AnalysisModel } from '../../main/analysis/subject'
+import { noGradients } from '../../preload/run'
 import { activationView as schema } from '../../preload/views'
 import { NaiveModel } from './naive-model'
 
@@ -16,6 +17,7 @@ const fixed = (hook: string, shape: number[], data: Float32Array): AnalysisModel
       captures: { [hook]: { shape: [1, ...shape], data } },
       logits: null,
       residual: null,
+      ...noGradients(),
     }),
   })
 

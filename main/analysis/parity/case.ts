@@ -18,11 +18,19 @@ const referenceSchema = z.object({
   steer_block: index.optional(),
   patch: z.object({ block: index, position: index, from_row: index, into_row: index }).optional(),
   ablate: z.object({ layer: index, head: index }).optional(),
+  /** Tokens of the gradients' metric: Σ over the batch of logits[last, tokA] − logits[last, tokB]. */
+  tokA: index.optional(),
+  tokB: index.optional(),
   new_tokens: index.optional(),
   computed_in: z.string().optional(),
   layers: index.optional(),
   /** Fingerprint of the model that Patchbay made the reference's program for. */
   made_for: z.string().optional(),
+  /** Attribution: the folder of the checkpoint, the rows of the pair, steps of integrated gradients. */
+  checkpoint: z.string().optional(),
+  clean_row: index.optional(),
+  corrupt_row: index.optional(),
+  ig_steps: index.optional(),
 })
 export type Reference = z.infer<typeof referenceSchema>
 

@@ -1,5 +1,6 @@
 /** Computes what a verification case holds and says how far off the numbers are, group by group. */
 import type { GroupName } from '../../../preload/certificate'
+import { PatchbayError } from '../../../preload/errors'
 import { parseHook } from '../../../preload/hooks'
 import {
   generateRequest,
@@ -51,6 +52,7 @@ export async function checkCase(
     ['steering', () => checker.steered()],
     ['patching', () => checker.patched()],
     ['ablation', () => checker.ablated()],
+    ['gradients', () => checker.differentiated()],
     ['generation', () => checker.generated()],
   ]
   for (const [done, [what, part]] of parts.entries()) {
@@ -138,6 +140,17 @@ class Checker {
     await this.#compare('ablated', 'ablate.logits', result.logits)
   }
 
+  /** d (Σ over rows of last logit[tokA] − last logit[tokB]) / d activation, at every hook point that the case has. */
+  async differentiated(): Promise<void> {
+    const { tokA, tokB } = this.reference.reference
+    const hooks = this.reference.names.flatMap((name) => hookOfGradient(name) ?? [])
+    if (tokA === undefined || tokB === undefined || hooks.length === 0) return
+    const metric = { kind: 'logit-difference' as const, positive: [tokA], negative: [tokB] }
+    const result = await this.#run({ logits: 'none', backward: { metric, hooks } }).catch(withoutBackward)
+    if (result === null) return
+    for (const hook of hooks) await this.#compare('gradients', `${GRADIENT}${hook}`, result.gradients[hook])
+  }
+
   /** Greedy continuations, plain and steered, token for token. */
   async generated(): Promise<void> {
     await this.#continuation('generate.ids', [], {})
@@ -190,6 +203,21 @@ class Checker {
     const want = await this.reference.tensor(name)
     this.#table.note(group, name, got === null || got === undefined ? Infinity : relativeError(got, want))
   }
+}
+
+const GRADIENT = 'grad.'
+
+/** The hook point whose gradient a tensor is, by its name. */
+function hookOfGradient(name: string): string | null {
+  const hook = name.slice(GRADIENT.length)
+  return name.startsWith(GRADIENT) && parseHook(hook) !== null ? hook : null
+}
+
+/** A graph that somebody else exported may have no gradients: what a case holds of them is then left out. */
+function withoutBackward(error: unknown): null {
+  if (error instanceof PatchbayError && error.code === 'model.unsupported' && error.field === 'backward')
+    return null
+  throw error
 }
 
 const own = (tensors: Record<string, Tensor>): RunInput['tensors'] =>

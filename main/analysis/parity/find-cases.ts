@@ -1,5 +1,5 @@
 /** Which verification cases a path stands for. */
-import { readdir } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import { descriptionOf, descriptions } from './description'
@@ -31,8 +31,9 @@ export async function findCases(place: string): Promise<FoundCase[]> {
   const found: FoundCase[] = []
   for (const name of names.sort()) {
     const inside = path.join(place, name)
-    if (await isFile(await descriptionOf(inside))) found.push(folderCase(inside))
+    if (await isCase(inside)) found.push(folderCase(inside))
     else if (name.endsWith('.gguf')) found.push(await ggufCase(inside))
+    else found.push(...(await casesOfGroup(inside)))
   }
   if (found.some((one) => one.kind === 'folder' || one.expectation !== null)) return found
   throw new PatchbayError('file.missing', `There is no ${CASE_FILE} in ${place}, nor in the folders in it.`, {
@@ -40,6 +41,21 @@ export async function findCases(place: string): Promise<FoundCase[]> {
     file: place,
   })
 }
+
+/** The case folders in a folder of them, such as all files of one library. */
+async function casesOfGroup(group: string): Promise<FoundCase[]> {
+  if (!(await isFolder(group))) return []
+  const found: FoundCase[] = []
+  for (const name of (await readdir(group)).sort()) {
+    const folder = path.join(group, name)
+    if (await isCase(folder)) found.push({ ...folderCase(folder), name: `${path.basename(group)}/${name}` })
+  }
+  return found
+}
+
+const isCase = async (folder: string): Promise<boolean> => isFile(await descriptionOf(folder))
+
+const isFolder = async (place: string): Promise<boolean> => (await stat(place)).isDirectory()
 
 const folderCase = (folder: string): FoundCase => ({ kind: 'folder', name: path.basename(folder), folder })
 

@@ -2,21 +2,19 @@
  * What a person supplies for a model to be compared with: a case folder, a folder of prompts for a given model, or a file
  * of tensors alone. Which of them it is shows in its `reference.json`.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
-import { isJsonObject, parseStrictJson } from '../../models/formats/strict-json'
-import { malformed, quoted, readFailure } from '../../models/formats/malformed'
+import { isJsonObject } from '../../models/formats/strict-json'
+import { quoted, readFailure } from '../../models/formats/malformed'
 import { readBareCase, readCase, type Case } from './case'
 import { checkCase, subjectOf, type CheckOptions } from './check'
-import { descriptionOf, descriptions } from './description'
+import { descriptionOf, descriptions, readDescription } from './description'
 import type { GroupResult } from './groups'
 import { checkPromptCase, isPromptReference, type PromptSubject } from './prompt-case'
 import { tolerances } from './tolerances'
 
 const TENSORS = 'reference.safetensors'
-/** The largest public one has some tens of kilobytes. */
-const LARGEST_DESCRIPTION = 16 * 2 ** 20
 
 export interface SuppliedReference {
   readonly kind: 'case' | 'prompts' | 'tensors'
@@ -95,17 +93,6 @@ function requireSameModel({ facts }: PromptSubject, { reference }: Case, file: s
     next: 'Choose the reference that was made from this model.',
     file,
   })
-}
-
-async function readDescription(file: string): Promise<unknown> {
-  let text: string
-  try {
-    if ((await stat(file)).size > LARGEST_DESCRIPTION) throw malformed(file, 'is too large for a description')
-    text = await readFile(file, 'utf8')
-  } catch (cause) {
-    throw readFailure(file, cause)
-  }
-  return parseStrictJson(text, { file, pythonNumbers: true })
 }
 
 async function isFolder(place: string): Promise<boolean> {

@@ -11,9 +11,14 @@ export const tolerances = {
   gguf: 1e-5,
   /** Dequantisation has one right answer, up to the order of two multiplications. */
   tensors: 1e-6,
+  /** Attribution, which is made of products of activations and gradients, against float64. */
+  attribution: 1e-4,
   /** The same numbers on two ways through the same code. */
   selfCheck: 5e-5,
 } as const
+
+/** How much more than activations gradients may be off. */
+export const GRADIENTS = 5
 
 /** Accelerators sum in other orders and with other transcendental functions. */
 const ACCELERATOR = 1e-3

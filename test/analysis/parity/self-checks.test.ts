@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { drawnTokens, selfCheck, type SelfCheckModel } from '../../../main/analysis/parity/self-checks'
 import { PatchbayError } from '../../../preload/errors'
-import type { RunInput, RunResult } from '../../../preload/run'
+import { noGradients, type RunInput, type RunResult } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
 
 const facts = {
@@ -50,6 +50,7 @@ function fakeModel(
               ),
             },
       residual: null,
+      ...noGradients(),
     }
   }
   return {
