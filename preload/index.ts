@@ -92,7 +92,8 @@ const chooseCalls = {
 
 const bridge: ShellBridge = {
   openModelDialog: (kind) => call(chooseCalls[kind], {}),
-  saveFile: ({ suggestedName, bytes, filters }) => call('file.save', { suggestedName, bytes, filters }),
+  saveFile: ({ suggestedName, bytes, filters, beside }) =>
+    call('file.save', { suggestedName, bytes, filters, beside }),
   openFile: ({ filters, maxBytes }) => call('file.open', { filters, maxBytes }),
   pathForFile: (file) => webUtils.getPathForFile(file),
   engineState: () => call('engine.state', {}),

@@ -21,7 +21,7 @@ export const modelSource = z.object({
 export type ModelSource = z.infer<typeof modelSource>
 export type ModelSourceInput = z.input<typeof modelSource>
 
-/** An open model. Made of fingerprint, provider and precision, so it means the same after the engine restarted. */
+/** An open model. Made of fingerprint, provider, precision and memory budget, so it means the same after the engine restarted. */
 export const modelHandle = z.string().min(1).max(200)
 export type ModelHandle = z.infer<typeof modelHandle>
 

@@ -31,7 +31,8 @@ export function startUp(): void {
   async function openFirst(): Promise<void> {
     const { modelPath, notice } = services().shell.launch()
     if (notice !== undefined) notices.warn(notice)
-    if (modelPath !== undefined && (await models.openPath(modelPath))) return
+    // Named at the start, it is opened at once: nobody may be there to say yes.
+    if (modelPath !== undefined && (await models.openAt({ kind: 'path', path: modelPath }))) return
     await models.open(embedded)
   }
 

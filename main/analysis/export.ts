@@ -2,12 +2,12 @@
 import type { exportFormats } from '../../preload/api'
 import { certificateText } from '../../preload/certificate'
 import { hookDims, hookName } from '../../preload/hooks'
-import { sizeOf, type Tensor } from '../../preload/tensor'
+import { sizeOf, unravel, type Tensor } from '../../preload/tensor'
 import type { Evidence } from '../../preload/views'
 import { encodeNpy } from '../models/formats/npy'
 import { encodeSafetensors } from '../models/formats/safetensors'
 import { capture, hookOf } from './captures'
-import { numberCell, textCell } from './csv'
+import { numberCell, provenanceCell, textCell } from './csv'
 import type { AnalysisModel, RunOptions } from './subject'
 
 export type ExportFormat = (typeof exportFormats)[number]
@@ -16,6 +16,8 @@ export interface ExportedFile {
   /** A plain file name, to be offered to the person. */
   name: string
   bytes: Uint8Array<ArrayBuffer>
+  /** What was computed, on what. */
+  evidence: Evidence
 }
 
 interface Exported {
@@ -31,7 +33,7 @@ interface Exported {
 
 /**
  * The activation at a hook point for one prompt, without the batch axis.
- * - npy: the float32 array alone; numpy's format has no place for more.
+ * - npy: the float32 array alone; numpy's format has no place for more, so what it is goes into a file beside it.
  * - safetensors: a tensor named as the hook point, and in the metadata what it was computed on, the request and the tokens.
  * - csv: a first line that says what it was computed on, a header, a row for each position (for attention scores and
  *   patterns: for each head and query). `pandas.read_csv(file, skiprows=1)`.
@@ -54,7 +56,8 @@ export async function exportActivation(
     texts: model.tokens(tokens).map(({ text }) => text),
     evidence,
   }
-  return { name: fileName(model.facts.name, hook, where.format), bytes: bytesOf(exported, where.format) }
+  const name = fileName(model.facts.name, hook, where.format)
+  return { name, bytes: bytesOf(exported, where.format), evidence }
 }
 
 function bytesOf(exported: Exported, format: ExportFormat): Uint8Array<ArrayBuffer> {
@@ -98,20 +101,16 @@ function csvOf({ hook, dims, activation, texts, evidence }: Exported): string {
   const columnDims = dims.slice(rowDims.length)
   const columnShape = shape.slice(rowDims.length)
   const columns = sizeOf(columnShape)
-  const { modelName, fingerprint, precision, provider, requestHash, patchbay, certificate } =
-    evidence.provenance
   const lines = [
-    textCell(
-      `# ${hook} of ${modelName} (${fingerprint}), ${precision} on ${provider} (${certificateText(certificate)}), request ${requestHash}, Patchbay ${patchbay}`,
-    ),
+    provenanceCell(hook, evidence.provenance),
     [
       ...rowDims,
       'token',
-      ...Array.from({ length: columns }, (_, i) => placeName(columnDims, indexOf(columnShape, i))),
+      ...Array.from({ length: columns }, (_, i) => placeName(columnDims, unravel(columnShape, i))),
     ].join(','),
   ]
   for (let row = 0; row < sizeOf(rowShape); row++) {
-    const index = indexOf(rowShape, row)
+    const index = unravel(rowShape, row)
     const position = index[index.length - 1]
     const values = data.subarray(row * columns, (row + 1) * columns)
     lines.push([...index.map(String), textCell(texts[position]), ...Array.from(values, numberCell)].join(','))
@@ -122,16 +121,6 @@ function csvOf({ hook, dims, activation, texts, evidence }: Exported): string {
 /** `head 2 d_head 17`: the place of a column on the flattened axes. */
 const placeName = (dims: readonly string[], index: readonly number[]): string =>
   dims.map((dim, axis) => `${dim} ${index[axis]}`).join(' ')
-
-/** The index on each axis of a flat, row-major index. */
-function indexOf(shape: readonly number[], flat: number): number[] {
-  const index: number[] = []
-  for (const size of [...shape].reverse()) {
-    index.unshift(flat % size)
-    flat = Math.floor(flat / size)
-  }
-  return index
-}
 
 /** Of letters, digits, dots and dashes, whatever the model is called; never a path. */
 function fileName(model: string, hook: string, format: ExportFormat): string {

@@ -4,8 +4,16 @@
  */
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
+import type { NonFiniteTensor } from './formats/finite'
 import { readFailure } from './formats/malformed'
 import { writeWhole } from '../files/durable-file'
+
+/** What reading a file once told. */
+export interface Digest {
+  sha256: string
+  /** Its weights that are no numbers; undefined where nobody looked. */
+  nonFinite?: NonFiniteTensor[]
+}
 
 /** What must be equal for a digest to still hold. */
 export interface FileIdentity {
@@ -22,6 +30,9 @@ const entrySchema = z.object({
   mtimeNs: z.string().regex(/^\d+$/),
   inode: z.string().regex(/^\d+$/),
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  nonFinite: z
+    .array(z.object({ name: z.string(), count: z.number().int(), first: z.number().int() }))
+    .optional(),
 })
 const fileSchema = z.object({
   format: z.literal('patchbay.digests'),
@@ -38,14 +49,15 @@ export class DigestCache {
   /** @param file where the digests are kept; need not exist */
   constructor(private readonly file: string) {}
 
-  /** The sha256 of a file that has not changed since it was put, in hex. @throws PatchbayError `file.unreadable` */
-  async get(identity: FileIdentity): Promise<string | undefined> {
+  /** That of a file which has not changed since it was put. @throws PatchbayError `file.unreadable` */
+  async get(identity: FileIdentity): Promise<Digest | undefined> {
     const stored = await this.read()
-    return stored?.find((entry) => isSame(entry, identity))?.sha256
+    const entry = stored?.find((one) => isSame(one, identity))
+    return entry && { sha256: entry.sha256, nonFinite: entry.nonFinite }
   }
 
   /** Remembers a digest in place of any earlier one of the same path. @throws PatchbayError `disk.full`, `disk.failed` */
-  async put(identity: FileIdentity, sha256: string): Promise<void> {
+  async put(identity: FileIdentity, digest: Digest): Promise<void> {
     const stored = await this.read()
     if (stored === undefined) return
     const entries = [
@@ -54,7 +66,7 @@ export class DigestCache {
         size: identity.size,
         mtimeNs: String(identity.mtimeNs),
         inode: String(identity.inode),
-        sha256,
+        ...digest,
       },
       ...stored.filter((entry) => entry.path !== identity.path),
     ].slice(0, mostEntries)

@@ -3,6 +3,7 @@
  * memory budget to open it with.
  */
 import { PatchbayError } from '../../preload/errors'
+import type { FittingChoice, MemoryForecast } from '../../preload/forecast'
 import { precisions, type Precision } from '../../preload/run'
 import type { Checkpoint } from '../models/formats/checkpoint'
 import { weightsOf, type TransformerSpec } from '../models/spec'
@@ -11,13 +12,7 @@ import type { PackedLayout } from '../models/quantised'
 import { packedLayouts, weightBytes } from './placement'
 import { SESSION_BYTES } from './session-pool'
 
-export interface MemoryForecast {
-  readonly precision: Precision
-  /** Bytes of the engine process with every block compiled. */
-  readonly whole: number
-  /** The least budget: bytes with only the largest part compiled at a time. */
-  readonly least: number
-}
+export type { MemoryForecast }
 
 /** Measured: the engine process with an open tokenizer and no session. */
 const ENGINE_BYTES = 150e6
@@ -65,12 +60,11 @@ export function partsOf(spec: TransformerSpec, bytesOf: (weights: readonly Weigh
  * @param available bytes that the engine may take
  */
 export function memoryAdvice(forecasts: readonly MemoryForecast[], available: number): string {
-  const whole = forecasts.find((one) => one.whole <= available)
-  if (whole !== undefined)
-    return `Open it in ${whole.precision}, which takes about ${megabytes(whole.whole)}.`
-  const part = forecasts.find((one) => one.least <= available)
-  if (part !== undefined)
-    return `Open it in ${part.precision} with a memory budget of ${megabytes(available)}: blocks are then loaded as they are needed.`
+  const best = choicesWithin(forecasts, available).at(0)
+  if (best?.memoryBudget === null)
+    return `Open it in ${best.precision}, which takes about ${megabytes(best.bytes)}.`
+  if (best !== undefined)
+    return `Open it in ${best.precision} with a memory budget of ${megabytes(available)}: blocks are then loaded as they are needed.`
   const [least] = [...forecasts].sort((a, b) => a.least - b.least)
   return `It needs a memory budget of ${megabytes(least.least)} at the least, in ${least.precision}.`
 }
@@ -90,7 +84,38 @@ export function requireBudget(
   )
 }
 
-/** Bytes that this process may still grow by, with what it has already. */
-export const availableMemory = (): number => process.availableMemory() + process.memoryUsage.rss()
+/**
+ * Ways to open a model within memory, the best first: whole in the most exact precision that fits, else block by block.
+ * @param available bytes that the engine may take
+ */
+export function choicesWithin(forecasts: readonly MemoryForecast[], available: number): FittingChoice[] {
+  const whole = forecasts.filter((one) => one.whole <= available)
+  const parts = forecasts.filter((one) => one.whole > available && one.least <= available)
+  const memoryBudget = Math.floor(available)
+  return [
+    ...whole.map(({ precision, whole: bytes }) => ({ precision, memoryBudget: null, bytes })),
+    ...parts.map(({ precision }) => ({ precision, memoryBudget, bytes: memoryBudget })),
+  ]
+}
+
+/** Whether a model fits as it is asked for. One that does not exist in that precision is for others to refuse. */
+export function fitsWithin(
+  forecasts: readonly MemoryForecast[],
+  { precision, memoryBudget }: Pick<FittingChoice, 'precision' | 'memoryBudget'>,
+  available: number,
+): boolean {
+  const own = forecasts.find((one) => one.precision === precision)
+  if (own === undefined) return true
+  return memoryBudget === null
+    ? own.whole <= available
+    : own.least <= memoryBudget && Math.min(own.whole, memoryBudget) <= available
+}
+
+/**
+ * Bytes that this process may take with one more model: what it may still grow by, and what it takes already without
+ * any. Memory of models that are open counts as taken.
+ */
+export const availableMemory = (): number =>
+  process.availableMemory() + Math.min(process.memoryUsage.rss(), ENGINE_BYTES + WORK_BYTES)
 
 const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`

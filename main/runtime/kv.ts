@@ -4,6 +4,7 @@
  */
 import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { PatchbayError } from '../../preload/errors'
+import { giveBack } from './give-back'
 import { columnPositions, joinColumns, type Layout } from './layout'
 import { floatData, floats } from './session'
 
@@ -59,6 +60,11 @@ export class KeyValueCache {
       (sum, layer) => sum + (layer === null ? 0 : 4 * (layer.key.size + layer.value.size)),
       0,
     )
+  }
+
+  /** Gives its memory back; nothing may read it afterwards, nor a cache that it was picked from whole. */
+  release(): void {
+    giveBack(this.layers.flatMap((layer) => (layer === null ? [] : [layer.key, layer.value])).map(floatData))
   }
 
   /** The first `columns` columns of every row: what a run saw before that position, where rows are not padded. */

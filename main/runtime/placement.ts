@@ -19,6 +19,7 @@ import type { Value } from '../onnx/graph'
 import type { AddWeight } from './graph/context'
 import type { QuantisedMatrix } from './graph/quantised'
 import type { FileRange } from './residency'
+import { rowReader, type RowReader } from './table-rows'
 
 /** Small weights that are not stored as plain float32 go into the graphs themselves, up to this many elements. */
 const INLINE_ELEMENTS = 8192
@@ -33,6 +34,8 @@ export interface PlacedWeights {
   readonly bytesOf: (weights: readonly Weight[]) => number
   /** Where they lie in files. */
   readonly rangesOf: (weights: readonly Weight[]) => FileRange[]
+  /** Reads rows of the embedding's table from the checkpoint; null where the table's graph maps it. */
+  readonly tokenRows: RowReader | null
   /** Whether any stays quantised. */
   readonly quantised: boolean
   /** Whether the graphs point into the checkpoint's own files. */
@@ -69,7 +72,9 @@ export async function placeWeights(request: PlacementRequest): Promise<PlacedWei
   const layouts =
     request.precision === 'quantised' ? requireLayouts(request) : new Map<string, PackedLayout>()
   const bytesOf = (some: readonly Weight[]): number => weightBytes(some, layouts)
-  const facts = { bytes: bytesOf(weights), bytesOf, quantised: layouts.size > 0 }
+  const table = spec.embedding.tokens
+  const tokenRows = layouts.has(table.name) ? rowReader(checkpoint, table) : null
+  const facts = { bytes: bytesOf(weights), bytesOf, quantised: layouts.size > 0, tokenRows }
 
   const inFile = new Map(
     weights.map((weight) => [weight.name, placeInFile(entryOf(checkpoint, weight), weight)]),

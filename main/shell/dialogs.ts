@@ -3,7 +3,12 @@ import type { BrowserWindow, Dialog } from 'electron'
 import { open } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError, PatchbayError } from '../../preload/errors'
-import type { FileFilter, ShellCallInput, ShellCallOutput } from '../../preload/shell'
+import {
+  maxBesideBytes,
+  type FileFilter,
+  type ShellCallInput,
+  type ShellCallOutput,
+} from '../../preload/shell'
 import { writeWhole } from '../files/durable-file'
 import { safeFileName } from './file-name'
 
@@ -35,11 +40,11 @@ export async function chooseModel(
   return canceled ? null : (filePaths[0] ?? null)
 }
 
-/** @throws PatchbayError `disk.full`, `disk.failed`, `file.unreadable`, `file.missing` */
+/** @throws PatchbayError `disk.full`, `disk.failed`, `file.unreadable`, `file.missing`, `input.invalid` as `writeBeside` */
 export async function saveFile(
   dialogs: Dialogs,
   window: BrowserWindow,
-  { suggestedName, bytes, filters }: ShellCallInput<'file.save'>,
+  { suggestedName, bytes, filters, beside }: ShellCallInput<'file.save'>,
 ): Promise<ShellCallOutput<'file.save'>> {
   const { canceled, filePath } = await dialogs.showSaveDialog(window, {
     defaultPath: safeFileName(suggestedName),
@@ -48,7 +53,33 @@ export async function saveFile(
   })
   if (canceled || filePath === '') return null
   await writeWhole(filePath, bytes)
+  if (beside !== undefined) await writeBeside(filePath, beside)
   return { path: filePath }
+}
+
+/**
+ * Writes where a saved file's numbers come from into a file beside it, which the person did not choose.
+ * @throws PatchbayError `input.invalid` where something else lies there, which stays as it is
+ */
+async function writeBeside(file: string, content: Uint8Array): Promise<void> {
+  const beside = `${file}.provenance.json`
+  if (!(await isOurs(beside)))
+    throw new PatchbayError(
+      'input.invalid',
+      `${file} was saved, but not where its numbers come from: ${beside} is there already and not of Patchbay.`,
+      { next: 'Save it under another name.', file: beside },
+    )
+  await writeWhole(beside, content)
+}
+
+/** Whether a file is absent, or a provenance that Patchbay wrote. */
+async function isOurs(file: string): Promise<boolean> {
+  try {
+    const text = new TextDecoder().decode(await readAtMost(file, maxBesideBytes))
+    return /^\{\s*"format": ?"patchbay\.provenance"/.test(text)
+  } catch (error) {
+    return error instanceof PatchbayError && error.code === 'file.missing'
+  }
 }
 
 /** @throws PatchbayError `input.invalid` for a file larger than `maxBytes`, `file.unreadable`, `file.missing` */

@@ -6,6 +6,8 @@ const viewTitles: Record<ViewName, string> = {
   prompt: 'Prompt',
   layers: 'Layers',
   compare: 'Compare',
+  patch: 'Patch',
+  attribution: 'Attribute',
   steer: 'Steer',
 }
 const themeTitles: Record<ThemeName, string> = { system: 'Like the system', light: 'Light', dark: 'Dark' }
@@ -39,6 +41,7 @@ export function menuTemplate({
       submenu: [
         item('Open Model…', { id: 'model.open-file' }, 'CmdOrCtrl+O'),
         item('Open Model Folder…', { id: 'model.open-folder' }, 'CmdOrCtrl+Shift+O'),
+        item('Download a Model…', { id: 'model.download' }),
         separator,
         item('Save…', { id: 'export.save' }, 'CmdOrCtrl+S'),
         separator,

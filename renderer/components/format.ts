@@ -1,7 +1,9 @@
 /** Facts about models in few words. */
 import type { ModelDescription, ProviderReport } from '../../preload/model'
 import type { Precision, Provider, ProviderChoice } from '../../preload/run'
-import { formatNumber } from '../charts/numbers'
+import type { MemoryForecast } from '../../preload/forecast'
+import { formatBytes, formatNumber } from '../charts/numbers'
+import type { Choice } from '../stores/choice-memory'
 
 /** 1,050,000 → "1.05 M" */
 export function formatParameters(count: number): string {
@@ -45,12 +47,28 @@ export function providerVerdict(report: ProviderReport): string {
   return report.reason === null ? `tested: ${error}` : `${report.reason} (${error})`
 }
 
+/** "4 layers · 4 heads"; in an exported graph none may have been recognised. */
+export const modelSizes = ({ layers, heads }: ModelDescription): string =>
+  layers === 0 ? 'no blocks recognised' : `${layers} layers · ${heads} heads`
+
 /** "Llama · 1.05 M parameters · 4 layers × 4 heads · d_model 128" */
 export const modelFacts = (model: ModelDescription): string =>
   [
     model.family,
     `${formatParameters(model.parameterCount)} parameters`,
-    `${model.layers} layers × ${model.heads} heads`,
-    `d_model ${model.dModel}`,
+    ...(model.layers === 0
+      ? ['no blocks recognised']
+      : [`${model.layers} layers × ${model.heads} heads`, `d_model ${model.dModel}`]),
     `context ${model.contextLength}`,
   ].join(' · ')
+
+/** "in quantised", "in float32 within 400 MB" */
+export const choiceLabel = ({ precision, memoryBudget }: Choice): string =>
+  memoryBudget === null ? `in ${precision}` : `in ${precision} within ${formatBytes(memoryBudget)}`
+
+/** Budgets worth choosing, smallest first: from the least that the model can be run in, in quarters of the way to all. */
+export const budgetSteps = ({ least, whole }: MemoryForecast): number[] =>
+  [0, 0.25, 0.5, 0.75].map((part) => roundUp(least + part * (whole - least))).filter((bytes) => bytes < whole)
+
+const STEP = 2 ** 24
+const roundUp = (bytes: number): number => Math.ceil(bytes / STEP) * STEP

@@ -2,7 +2,7 @@
 import { csvFile, pngFile, svgFile } from '../charts/export'
 import type { ChartSource } from '../charts/export'
 import type { ExportAction } from '../stores/inspector'
-import { saveFile } from './save'
+import { saveExport } from './provenance'
 
 /** What every chart component exposes; see charts/export.ts. */
 export interface ExportableChart {
@@ -17,9 +17,9 @@ export function chartExports(
   source: () => ChartSource | null | undefined,
   name: () => string,
 ): ExportAction[] {
-  const act = (make: (source: ChartSource, name: string) => Parameters<typeof saveFile>[0]) => async () => {
+  const act = (make: (source: ChartSource, name: string) => Parameters<typeof saveExport>[0]) => async () => {
     const present = source()
-    if (present) await saveFile(make(present, name()))
+    if (present) await saveExport(make(present, name()))
   }
   return [
     { id: 'png', label: 'PNG picture', run: act(pngFile) },

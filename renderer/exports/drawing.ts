@@ -4,7 +4,7 @@ import { exportFile, type PictureFile } from '../charts/export'
 import { canvasStrokes, svgStrokes, type Strokes } from '../charts/strokes'
 import type { ChartTheme } from '../charts/theme'
 import type { ExportAction } from '../stores/inspector'
-import { saveFile } from './save'
+import { saveExport } from './provenance'
 
 export interface Drawing {
   /** In CSS pixels. */
@@ -66,7 +66,7 @@ export function drawingExports(
       label: 'PNG picture',
       run: async () => {
         const present = drawing()
-        if (present !== null) await saveFile(await drawingPngFile(present, theme.value, name()))
+        if (present !== null) await saveExport(await drawingPngFile(present, theme.value, name()))
       },
     },
     {
@@ -74,7 +74,7 @@ export function drawingExports(
       label: 'SVG drawing',
       run: async () => {
         const present = drawing()
-        if (present !== null) await saveFile(drawingSvgFile(present, theme.value, name()))
+        if (present !== null) await saveExport(drawingSvgFile(present, theme.value, name()))
       },
     },
   ]

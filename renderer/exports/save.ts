@@ -9,6 +9,8 @@ export interface SavedFile {
   suggestedName: string
   bytes: Uint8Array
   filters: FileFilter[]
+  /** Written into a JSON file beside it: where its numbers come from. */
+  beside?: Uint8Array
 }
 
 /** Asks where to, saves, and says so. Errors are shown here; a closed dialog is no error. */

@@ -57,6 +57,7 @@ describe('a fingerprint', () => {
         format: 'gguf',
         files: [path.join(scratch.folder, 'f/model.safetensors')],
         config: undefined,
+        tensors: new Map(),
       }),
     ]
     expect(new Set(all).size).toBe(all.length)
@@ -90,7 +91,8 @@ describe('a fingerprint', () => {
   })
 
   it('fails with a typed error where a file is gone', async () => {
-    const gone = { format: 'gguf' as const, files: [path.join(scratch.folder, 'gone')], config: undefined }
+    const files = [path.join(scratch.folder, 'gone')]
+    const gone = { format: 'gguf' as const, files, config: undefined, tensors: new Map<string, never>() }
     expect(await failureOf(() => fingerprint(gone))).toMatchObject({ code: 'file.missing' })
   })
 })
@@ -181,11 +183,11 @@ describe('the digest cache', () => {
     }))
     await mkdir(path.dirname(cacheFile()))
     await writeFile(cacheFile(), JSON.stringify({ format: 'patchbay.digests', version: 1, entries }))
-    await cache.put(identity(5, 2n), 'b'.repeat(64))
+    await cache.put(identity(5, 2n), { sha256: 'b'.repeat(64) })
     expect(await cache.get(identity(5))).toBeUndefined()
-    expect(await cache.get(identity(5, 2n))).toBe('b'.repeat(64))
-    await cache.put(identity(2000), 'c'.repeat(64))
-    expect(await cache.get(identity(998))).toBe('a'.repeat(64))
+    expect((await cache.get(identity(5, 2n)))?.sha256).toBe('b'.repeat(64))
+    await cache.put(identity(2000), { sha256: 'c'.repeat(64) })
+    expect((await cache.get(identity(998)))?.sha256).toBe('a'.repeat(64))
     expect(await cache.get(identity(999))).toBeUndefined()
   })
 })

@@ -5,7 +5,7 @@ import { precisions } from '../../preload/run'
 import { isQuantisedStorage, precisionWords } from '../../renderer/components/format'
 import PrecisionChoice from '../../renderer/components/PrecisionChoice.vue'
 import { useModels } from '../../renderer/stores/models'
-import { precisionFor, rememberPrecision } from '../../renderer/stores/precision-memory'
+import { choiceFor, rememberChoice } from '../../renderer/stores/choice-memory'
 import { describeModel } from './support/fake-model'
 import { setUp } from './support/setup'
 
@@ -79,15 +79,15 @@ describe('the choice of a precision', () => {
       throw new Error('no memory')
     }
     await models.choosePrecision('quantised')
-    expect(precisionFor(at('/a.gguf'))).toBe('float32')
+    expect(choiceFor(at('/a.gguf')).precision).toBe('float32')
   })
 
   it('starts anew where what is stored makes no sense', () => {
-    rememberPrecision(at('/a.gguf'), 'quantised')
-    expect(precisionFor(at('/a.gguf'))).toBe('quantised')
-    localStorage.setItem('patchbay.precisions', '[["/a.gguf","int3"]]')
-    expect(precisionFor(at('/a.gguf'))).toBe('float32')
-    localStorage.setItem('patchbay.precisions', '{')
-    expect(precisionFor(at('/a.gguf'))).toBe('float32')
+    rememberChoice(at('/a.gguf'), { precision: 'quantised', memoryBudget: null })
+    expect(choiceFor(at('/a.gguf')).precision).toBe('quantised')
+    localStorage.setItem('patchbay.choices', '[["/a.gguf",{"precision":"int3","memoryBudget":null}]]')
+    expect(choiceFor(at('/a.gguf')).precision).toBe('float32')
+    localStorage.setItem('patchbay.choices', '{')
+    expect(choiceFor(at('/a.gguf')).precision).toBe('float32')
   })
 })

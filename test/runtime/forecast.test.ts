@@ -4,6 +4,8 @@ import { readSpec } from '../../main/models/architectures/registry'
 import { openCheckpoint, type Checkpoint } from '../../main/models/formats/checkpoint'
 import type { TransformerSpec } from '../../main/models/spec'
 import {
+  choicesWithin,
+  fitsWithin,
   forecastMemory,
   memoryAdvice,
   partsOf,
@@ -61,6 +63,37 @@ describe('the forecast of memory', () => {
     expect(memoryAdvice(forecasts, 450e6)).toContain('in float32 with a memory budget of 450 MB')
     expect(memoryAdvice(forecasts, 350e6)).toContain('in quantised with a memory budget of 350 MB')
     expect(memoryAdvice(forecasts, 100e6)).toContain('300 MB at the least, in quantised')
+  })
+
+  it('lists the ways that fit, whole ones first, and nothing where none does', () => {
+    const ways = (available: number) =>
+      choicesWithin(forecasts, available).map(({ precision, memoryBudget }) => [precision, memoryBudget])
+    expect(ways(1e9)).toEqual([
+      ['float32', null],
+      ['quantised', null],
+    ])
+    expect(ways(600e6)).toEqual([
+      ['quantised', null],
+      ['float32', 600e6],
+    ])
+    expect(ways(350e6)).toEqual([['quantised', 350e6]])
+    expect(ways(100e6)).toEqual([])
+  })
+
+  it('says of each way that it lists that it fits, and of no other', () => {
+    for (const available of [1e9, 600e6, 450e6, 350e6, 100e6]) {
+      for (const choice of choicesWithin(forecasts, available))
+        expect(fitsWithin(forecasts, choice, available)).toBe(true)
+      for (const precision of ['float32', 'quantised'] as const)
+        expect(fitsWithin(forecasts, { precision, memoryBudget: null }, available)).toBe(
+          choicesWithin(forecasts, available).some(
+            (one) => one.precision === precision && one.memoryBudget === null,
+          ),
+        )
+    }
+    expect(fitsWithin(forecasts, { precision: 'float32', memoryBudget: 500e6 }, 600e6)).toBe(true)
+    expect(fitsWithin(forecasts, { precision: 'float32', memoryBudget: 500e6 }, 450e6)).toBe(false)
+    expect(fitsWithin(forecasts, { precision: 'float32', memoryBudget: 300e6 }, 600e6)).toBe(false)
   })
 
   it('refuses a budget that is too small for one part, and says what would fit', () => {

@@ -8,7 +8,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { relativeError } from '../../main/analysis/parity/case'
 import { readSpec } from '../../main/models/architectures/registry'
-import { openCheckpoint } from '../../main/models/formats/checkpoint'
+import { openCheckpoint, type Checkpoint } from '../../main/models/formats/checkpoint'
 import { SafetensorsFile } from '../../main/models/formats/safetensors'
 import { argmax } from '../../main/runtime/distribution'
 import { generate } from '../../main/runtime/generate'
@@ -36,10 +36,11 @@ describe.skipIf(!isHere).each(ways)(
     let stack: BlockStack
     let reference: SafetensorsFile
     let cacheDir: string
+    let checkpoint: Checkpoint
 
     beforeAll(async () => {
       cacheDir = mkdtempSync(path.join(tmpdir(), 'patchbay-smollm2-'))
-      const checkpoint = await openCheckpoint(model)
+      checkpoint = await openCheckpoint(model)
       const spec = await readSpec(checkpoint)
       const loaded = await loadModel({
         checkpoint,
@@ -51,13 +52,13 @@ describe.skipIf(!isHere).each(ways)(
         cacheDir,
       })
       stack = loaded.stack
-      await checkpoint.close()
       reference = await SafetensorsFile.open(
         path.join(import.meta.dirname, '../reference/cases/smollm2/reference.safetensors'),
       )
     })
     afterAll(async () => {
       await stack.release()
+      await checkpoint.close()
       await reference.close()
       rmSync(cacheDir, { recursive: true, force: true })
     })

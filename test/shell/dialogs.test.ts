@@ -37,6 +37,25 @@ describe('dialogs', () => {
     expect(dialogs.asked[0]).toMatchObject({ defaultPath: 'lens.csv', filters })
   })
 
+  it('write where a file comes from beside it, again and again, but over nothing else', async () => {
+    const file = path.join(folder, 'x.npy')
+    const beside = `${file}.provenance.json`
+    const save = (text: string) =>
+      saveFile(answering([file]), window, {
+        suggestedName: 'x.npy',
+        bytes: new TextEncoder().encode(text),
+        filters: [],
+        beside: new TextEncoder().encode(`{\n  "format": "patchbay.provenance", "of": "${text}"\n}`),
+      })
+    expect(await save('one')).toEqual({ path: file })
+    expect(await save('two')).toEqual({ path: file })
+    expect(readFileSync(beside, 'utf8')).toContain('"of": "two"')
+    writeFileSync(beside, '{"mine": true}')
+    await expect(save('three')).rejects.toMatchObject({ code: 'input.invalid', file: beside })
+    expect(readFileSync(file, 'utf8')).toBe('three')
+    expect(readFileSync(beside, 'utf8')).toBe('{"mine": true}')
+  })
+
   it('write, read and open nothing when the person cancels', async () => {
     const dialogs = answering([])
     const bytes = new Uint8Array(1)

@@ -1,7 +1,7 @@
 import type { MenuItemConstructorOptions } from 'electron'
 import { describe, expect, it } from 'vitest'
 import { menuTemplate } from '../../main/shell/menu'
-import type { ShellCommand } from '../../preload/shell'
+import { viewNames, type ShellCommand } from '../../preload/shell'
 
 describe('the menu', () => {
   const sent: ShellCommand[] = []
@@ -16,19 +16,27 @@ describe('the menu', () => {
   }
 
   it('sends commands to the window', () => {
-    for (const id of ['model.open-file', 'view.show.layers', 'theme.set.light', 'help.about']) click(id)
+    for (const id of [
+      'model.open-file',
+      'model.download',
+      'view.show.layers',
+      'theme.set.light',
+      'help.about',
+    ])
+      click(id)
     expect(sent).toEqual([
       { id: 'model.open-file' },
+      { id: 'model.download' },
       { id: 'view.show', view: 'layers' },
       { id: 'theme.set', theme: 'light' },
       { id: 'help.about' },
     ])
   })
-  it('switches views by 1 to 4', () => {
+  it('switches views by their number', () => {
     const keys = menu(false)
       .filter((item) => item.id?.startsWith('view.show.'))
       .map((item) => item.accelerator)
-    expect(keys).toEqual(['CmdOrCtrl+1', 'CmdOrCtrl+2', 'CmdOrCtrl+3', 'CmdOrCtrl+4'])
+    expect(keys).toEqual(viewNames.map((_, i) => `CmdOrCtrl+${i + 1}`))
   })
   it('marks the theme in use', () => {
     expect(

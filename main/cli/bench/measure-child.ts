@@ -15,7 +15,7 @@ export const measurement = z.object({
   forward_s: z.number(),
   /** Seconds of 64 greedy tokens after 14; best of two. */
   decode_s: z.number(),
-  /** Resident memory of the process in MiB: after opening, after decoding, and at its highest from the start. */
+  /** Resident memory of the process in MiB: after opening, after decoding and forward passes, and at its highest. */
   opened_mb: z.number(),
   rss_mb: z.number(),
   peak_mb: z.number(),
@@ -43,11 +43,11 @@ export async function measureOurs(options: ModelOptions): Promise<void> {
       tensors: {},
     }
     const decode_s = await best(2, () => model.generate(generation))
-    const rss_mb = mebibytes()
     let norm = 0
     const forward_s = await best(3, async () => {
       norm = Math.hypot(...((await model.compute(run)).logits?.data ?? []))
     })
+    const rss_mb = mebibytes()
     // in kilobytes, whatever the system
     const peak_mb = process.resourceUsage().maxRSS / 1024
     const result: Measurement = { forward_s, decode_s, opened_mb, rss_mb, peak_mb, logits_norm: norm }

@@ -25,7 +25,7 @@ export async function startup({ model, floor, runs }: BenchContext, restart: Res
     await writeFile(graph, serialise(wholeGraph(stack.spec, weights.add, lowering)))
     await writeFile(feeds, JSON.stringify(feedFileOf(floor.feedsOf(tokens))))
     const child = childArguments(restart)
-    const ours = [...child, '--child-tokens', tokens.join(',')]
+    const ours = [...child, '--precision', model.description.precision, '--child-tokens', tokens.join(',')]
     const bare = [...child, '--child-graph', graph, '--child-weights', weights.folder, '--child-feeds', feeds]
     await processSeconds(ours) // warms the file cache
     await processSeconds(bare)

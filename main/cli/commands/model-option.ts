@@ -41,7 +41,7 @@ const units: Readonly<Record<string, number>> = {
 }
 
 /** A size in bytes: `400MB`, `1.5 GiB`, `300000000`. */
-function bytes(text: string): number {
+export function bytes(text: string): number {
   const match = /^(\d+(?:\.\d+)?) ?([KMG]i?B)?$/i.exec(text.trim())
   const size = match === null ? 0 : Math.floor(Number(match[1]) * units[(match[2] ?? '').toUpperCase()])
   if (!Number.isSafeInteger(size) || size <= 0)

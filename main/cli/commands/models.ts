@@ -1,13 +1,15 @@
 /** `patchbay models`: what the library remembers, what a model is made of, which presets there are. */
 import type { Command } from 'commander'
+import type { ModelForecast } from '../../../preload/forecast'
 import { forTerminal } from '../output'
-import { withEngine, withModel, type ModelOptions } from '../session'
+import { locate, withEngine, withModel, type ModelOptions } from '../session'
 import { withModelOptions } from './model-option'
 
 interface ModelsOptions extends Omit<ModelOptions, 'model'> {
   model?: string
   presets?: boolean
   hooks?: boolean
+  forecast?: boolean
   forget?: string
   json?: boolean
 }
@@ -16,12 +18,14 @@ export function addModels(program: Command): void {
   withModelOptions(program.command('models'))
     .description('List the library; with --model, describe one model (and add it to the library).')
     .option('--hooks', 'list its hook points with their shapes')
+    .option('--forecast', 'say what it would take of memory, without loading it')
     .option('--presets', 'list the steering presets instead')
     .option('--forget <id>', 'take a model out of the library (its files stay)')
     .option('--json', 'print JSON')
     .action(async (options: ModelsOptions, command: Command) => {
       if (options.presets === true) await listPresets(options)
       else if (options.forget !== undefined) await forget(options.forget)
+      else if (options.forecast === true) await forecast({ ...options, model: options.model ?? '' })
       else if (command.getOptionValueSource('model') === 'cli')
         await describe({ ...options, model: options.model ?? '' })
       else await listLibrary(options)
@@ -77,4 +81,32 @@ async function describe(options: ModelsOptions & ModelOptions): Promise<void> {
           `  ${name}  [${dims.map((dim, i) => (sizes[i] === null ? dim : `${dim} ${sizes[i]}`)).join(', ')}]`,
         )
   })
+}
+
+async function forecast({
+  model,
+  json,
+  provider,
+  precision,
+  memoryBudget,
+}: ModelsOptions & ModelOptions): Promise<void> {
+  await withEngine(async (engine) => {
+    const location = await locate(engine, model)
+    const found = await engine.call('model.forecast', { location, provider, precision, memoryBudget })
+    if (json === true) return console.log(JSON.stringify(found))
+    if (found === null) return console.log('What an exported graph takes is not known before it is compiled.')
+    for (const line of forecastLines(found)) console.log(line)
+  })
+}
+
+function forecastLines({ forecasts, available, advice }: ModelForecast): string[] {
+  const megabytes = (bytes: number): string => `${Math.ceil(bytes / 1e6)} MB`.padStart(9)
+  return [
+    ...forecasts.map(
+      ({ precision, whole, least }) =>
+        `${precision.padEnd(10)} ${megabytes(whole)} whole, ${megabytes(least)} at the least with --memory-budget`,
+    ),
+    `available  ${megabytes(available)}`,
+    advice,
+  ]
 }

@@ -7,7 +7,7 @@ import type { PictureFile } from '../../charts/export'
 import type { ChartTheme } from '../../charts/theme'
 import { tokenText } from '../../components/token-label'
 import { drawingExports, type Drawing } from '../../exports/drawing'
-import { saveFile } from '../../exports/save'
+import { saveExport } from '../../exports/provenance'
 import type { ExportAction } from '../../stores/inspector'
 import { lensToken } from './lens-data'
 import type { LensPicture } from './lens-data'
@@ -67,5 +67,5 @@ export const lensExports = (
     () => name(lens),
     theme,
   ),
-  { id: 'csv', label: 'CSV table', run: () => saveFile(lensCsv(lens, tokens)) },
+  { id: 'csv', label: 'CSV table', run: () => saveExport(lensCsv(lens, tokens)) },
 ]

@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { decodeFloat32 } from '../../../main/models/formats/decode'
-import { nonFiniteOf, nonFiniteTensors } from '../../../main/models/formats/finite'
-import { openCheckpoint } from '../../../main/models/formats/checkpoint'
-import { encodeSafetensors } from '../../../main/models/formats/safetensors'
 import { byteLengthOf, elementsOf, type PlainType } from '../../../main/models/formats/storage'
-import { failureOf, useScratch } from '../scratch'
-
-const scratch = useScratch()
 
 describe('decoding plain types to float32', () => {
   const arrays: [PlainType, ArrayBufferView, number[]][] = [
@@ -53,35 +47,5 @@ describe('sizes', () => {
     expect(byteLengthOf('Q4_1', [64, 16])).toBeUndefined()
     expect(byteLengthOf('Q8_0', [])).toBeUndefined()
     expect(byteLengthOf('F64', [2 ** 51])).toBeUndefined()
-  })
-})
-
-describe('weights that are not numbers', () => {
-  it('are counted, and the first one located', () => {
-    expect(nonFiniteOf(Float32Array.of(1, -0, 3e38))).toBeUndefined()
-    expect(nonFiniteOf(Float32Array.of(1, Infinity, NaN, -Infinity))).toEqual({
-      nan: 1,
-      infinite: 2,
-      first: 1,
-    })
-  })
-
-  it('are found in a checkpoint, which loads all the same', async () => {
-    const file = await scratch.write(
-      'm.safetensors',
-      encodeSafetensors([
-        { name: 'good', shape: [2], data: Float32Array.of(1, 2) },
-        { name: 'bad', shape: [2], data: Uint16Array.of(0x7c00, 0x7e00), storage: 'F16' },
-        { name: 'ids', shape: [1], data: BigInt64Array.of(1n) },
-      ]),
-    )
-    const checkpoint = await openCheckpoint(file)
-    const progress: number[] = []
-    const found = await nonFiniteTensors(checkpoint, { onProgress: (done) => progress.push(done) })
-    expect(found).toEqual([{ name: 'bad', nan: 1, infinite: 1, first: 0 }])
-    expect(progress).toEqual([1, 2, 3])
-    const cancelled = await failureOf(() => nonFiniteTensors(checkpoint, { signal: AbortSignal.abort() }))
-    expect(cancelled.code).toBe('run.cancelled')
-    await checkpoint.close()
   })
 })

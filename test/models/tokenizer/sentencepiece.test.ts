@@ -25,13 +25,19 @@ function metadata(words: readonly string[], extra: Record<string, string | boole
 /** SentencePiece's rule as its paper has it: join the two neighbours whose joined piece scores best, leftmost first. */
 function naive(words: readonly string[], text: string): string[] {
   const vocab = [...new Set([...'▁abc', ...words])]
+  return joined(vocab, text)
+}
+
+/** @param vocab pieces by falling score */
+function joined(vocab: readonly string[], text: string): string[] {
+  const ranks = new Map(vocab.map((piece, rank) => [piece, rank]))
   const parts = [...`▁${text.replaceAll(' ', '▁')}`]
   for (;;) {
     let best = -1
     let rank = Infinity
     for (let i = 0; i + 1 < parts.length; i++) {
-      const at = vocab.indexOf(parts[i] + parts[i + 1])
-      if (at >= 0 && at < rank) [best, rank] = [i, at]
+      const at = ranks.get(parts[i] + parts[i + 1]) ?? Infinity
+      if (at < rank) [best, rank] = [i, at]
     }
     if (best < 0) return parts
     parts.splice(best, 2, parts[best] + parts[best + 1])
@@ -82,6 +88,74 @@ describe('SentencePiece BPE', () => {
       '<0x82>',
       '<0xAC>',
     ])
+  })
+})
+
+/** Text as vocabularies are trained on: several scripts, numbers, code. */
+const corpus = `
+The quick brown fox jumps over the lazy dog, and the other dogs then jump over the fox. In the beginning the model
+predicts nothing; after ten thousand steps it predicts the next token. Der schnelle braune Fuchs springt über den faulen
+Hund. Привет, мир! Как дела? 今天天气很好,我们去公园。 for (let i = 0; i < 10; i++) { total += values[i] * 3.14 } // 2024-01-15
+The theory of the other thing is that there then was another, and that the others were there with them.`
+
+/** Characters and the pairs that training by frequency joins, in that order: SentencePiece's vocabulary for BPE. */
+function trained(text: string, size: number): string[] {
+  const words = text.split(/\s+/).map((word) => [...`▁${word}`])
+  const pieces = [...new Set(words.flat())]
+  while (pieces.length < size) {
+    const counts = new Map<string, number>()
+    for (const word of words)
+      for (let i = 0; i + 1 < word.length; i++)
+        counts.set(word[i] + word[i + 1], (counts.get(word[i] + word[i + 1]) ?? 0) + 1)
+    const [best] = [...counts].sort(([, a], [, b]) => b - a)[0]
+    pieces.push(best)
+    for (const word of words)
+      for (let i = 0; i + 1 < word.length; i++) if (word[i] + word[i + 1] === best) word.splice(i, 2, best)
+  }
+  return [...new Set(pieces)]
+}
+
+describe('a SentencePiece vocabulary that was trained on text', () => {
+  const pieces = trained(corpus, 260)
+  // Scores fall with the pieces that were joined later; characters come last, as SentencePiece writes them.
+  const characters = pieces.filter((piece) => [...piece].length === 1)
+  const merged = pieces.filter((piece) => [...piece].length > 1)
+  const tokens = ['<unk>', '<s>', '</s>', ...bytes, ...merged, ...characters]
+  const trainedMetadata = ggufMetadata({
+    tokens,
+    token_type: tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1)),
+    scores: tokens.map((_, id) => (id < 259 ? 0 : 259 - id)),
+    plain: { model: 'llama' },
+  })
+  const word = fc.constantFrom(...corpus.split(/\s+/).filter((each) => each !== ''))
+  const phrase = fc.array(word, { minLength: 1, maxLength: 12 }).map((words) => words.join(' '))
+
+  it('is used as its rule says on text like that', async () => {
+    const tokenizer = await fromGguf(trainedMetadata)
+    await fc.assert(
+      fc.asyncProperty(phrase, async (text) => {
+        const ids = await tokenizer.encode(text)
+        expect(ids.map((id) => tokens[id])).toEqual(joined([...merged, ...characters], text))
+      }),
+      { numRuns: 100, seed: 7 },
+    )
+  })
+
+  it('gives back any text, whatever it is written in', async () => {
+    const tokenizer = await fromGguf(trainedMetadata)
+    // The mark for a space stands for a space, also where a text has it.
+    const any = fc.string({ unit: 'binary', maxLength: 40 }).filter((text) => !text.includes('▁'))
+    const text = fc.oneof(
+      phrase,
+      any,
+      fc.tuple(phrase, any, phrase).map((parts) => parts.join(' ')),
+    )
+    await fc.assert(
+      fc.asyncProperty(text, async (sample) => {
+        expect(await tokenizer.decode(await tokenizer.encode(sample))).toBe(sample)
+      }),
+      { numRuns: 300, seed: 11 },
+    )
   })
 })
 

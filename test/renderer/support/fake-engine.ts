@@ -62,6 +62,8 @@ export const usual = (of: FakeSizes = sizes): Handlers => ({
   ],
   'library.forget': () => ({}),
   'certificate.get': () => ({ certificates: [], summary: null, warnings: [] }),
+  'model.inspect': () => null,
+  'model.forecast': () => null,
   'model.open': () => describeModel(of),
   'model.describe': () => describeModel(of),
   'model.close': () => ({}),

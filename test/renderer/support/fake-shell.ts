@@ -2,7 +2,7 @@
 import type { EngineState, LaunchInfo, ShellBridge, ShellCommand } from '../../../preload/shell'
 
 export class FakeShell implements ShellBridge {
-  readonly saved: { suggestedName: string; bytes: Uint8Array }[] = []
+  readonly saved: { suggestedName: string; bytes: Uint8Array; beside?: Uint8Array }[] = []
   readonly clipboard: string[] = []
   readonly lenses: string[] = []
   readonly settled: string[] = []
@@ -18,7 +18,11 @@ export class FakeShell implements ShellBridge {
   async openModelDialog(): Promise<string | null> {
     return this.chosen
   }
-  async saveFile(file: { suggestedName: string; bytes: Uint8Array }): Promise<{ path: string } | null> {
+  async saveFile(file: {
+    suggestedName: string
+    bytes: Uint8Array
+    beside?: Uint8Array
+  }): Promise<{ path: string } | null> {
     this.saved.push(file)
     return { path: `/home/someone/${file.suggestedName}` }
   }

@@ -3,6 +3,7 @@ export { decodeSafetensors, float32Of, type DecodedTensor } from './bytes'
 export { SafetensorsFile } from './file'
 export {
   encodeSafetensors,
+  safetensorsHeader,
   safetensorsSize,
   writeSafetensors,
   type SafetensorsInput,

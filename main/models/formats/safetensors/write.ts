@@ -3,7 +3,7 @@
  * elements come first, as the reference implementation orders them, which keeps every tensor aligned.
  */
 import { PatchbayError } from '../../../../preload/errors'
-import { writeDurably, type DurableOptions } from '../../../files/durable-file'
+import { throwIfCancelled, writeDurably, type DurableOptions } from '../../../files/durable-file'
 import { quoted } from '../malformed'
 import { byteLengthOf, plainBytes, type PlainType } from '../storage'
 import { maxHeaderBytes, prefixBytes } from './header'
@@ -27,6 +27,9 @@ export interface SafetensorsWriteOptions extends DurableOptions {
   onProgress?: (done: number, total: number) => void
 }
 
+/** Bytes that are gathered before they are written. */
+const WRITTEN_TOGETHER = 1 << 20
+
 interface Placed {
   input: SafetensorsInput
   storage: PlainType
@@ -47,18 +50,40 @@ export async function writeSafetensors(
   await writeDurably(
     path,
     async (append) => {
-      await append(header)
+      // Small tensors are written together: a file may have thousands.
+      let waiting: Uint8Array[] = [header]
+      let bytes = header.length
       let done = 0
       for (const tensor of placed) {
         const { data } = tensor.input
-        await append(bytesOf(tensor, typeof data === 'function' ? await data() : data))
+        const given = bytesOf(tensor, typeof data === 'function' ? await data() : data)
+        throwIfCancelled(durable.signal, path)
+        bytes += tensor.byteLength
+        const full = bytes >= WRITTEN_TOGETHER
+        // A function may give the same memory again, so what waits is a copy.
+        waiting.push(typeof data === 'function' && !full ? new Uint8Array(given) : given)
+        if (full) {
+          await append(joined(waiting))
+          waiting = []
+          bytes = 0
+        }
         done += tensor.byteLength
         onProgress?.(done, dataBytes)
       }
+      await append(joined(waiting))
     },
     durable,
   )
 }
+
+const joined = (parts: readonly Uint8Array[]): Uint8Array =>
+  parts.length === 1 ? parts[0] : Buffer.concat(parts)
+
+/** The bytes before the tensors, as `writeSafetensors` will write them: where each tensor lies is in them. */
+export const safetensorsHeader = (
+  tensors: readonly SafetensorsInput[],
+  metadata: SafetensorsMetadata = {},
+): Uint8Array => layOut(tensors, metadata).header
 
 /** The size in bytes that `writeSafetensors` will give the file. */
 export function safetensorsSize(
