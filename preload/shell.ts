@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { asPatchbayError, errorCodes, PatchbayError, wireError, type WireError } from './errors'
 import { modelSource } from './model'
 
-export const viewNames = ['prompt', 'layers', 'compare', 'steer'] as const
+export const viewNames = ['prompt', 'layers', 'compare', 'patch', 'attribution', 'steer'] as const
 export type ViewName = (typeof viewNames)[number]
 
 export const themeNames = ['system', 'light', 'dark'] as const
@@ -34,6 +34,8 @@ const byteArray = z.custom<Uint8Array>((value) => value instanceof Uint8Array, '
 
 /** Largest file that crosses the bridge, in bytes. */
 export const maxFileBytes = 2 ** 30
+/** Of what is written beside a file: provenance with its request. */
+export const maxBesideBytes = 16 * 2 ** 20
 
 // ---- engine process ----
 
@@ -91,6 +93,7 @@ export type EnginePortMessage = z.infer<typeof enginePortMessage>
 export const shellCommand = z.discriminatedUnion('id', [
   z.object({ id: z.literal('model.open-file') }),
   z.object({ id: z.literal('model.open-folder') }),
+  z.object({ id: z.literal('model.download') }),
   z.object({ id: z.literal('model.open-path'), path: filePath }),
   z.object({ id: z.literal('export.save') }),
   z.object({ id: z.literal('view.show'), view: z.enum(viewNames) }),
@@ -120,6 +123,7 @@ export const shellCalls = {
       suggestedName: z.string().max(1000),
       bytes: byteArray.refine((bytes) => bytes.length <= maxFileBytes, 'larger than 1 GiB'),
       filters: z.array(fileFilter).max(20),
+      beside: byteArray.refine((bytes) => bytes.length <= maxBesideBytes, 'larger than 16 MiB').optional(),
     }),
     output: z.object({ path: filePath }).nullable(),
   },
@@ -181,13 +185,15 @@ export interface ShellBridge {
   /** Asks for a model, or for the folder of a reference to compare one with; null when the person closes the dialog. */
   openModelDialog(kind: 'file' | 'folder' | 'reference'): Promise<string | null>
   /**
-   * Asks where to save, then writes the file whole or not at all.
+   * Asks where to save, then writes the file whole or not at all; what goes `beside` it into a file of the same name with
+   * `.provenance.json` behind it.
    * @throws `disk.full`, `disk.failed`, `file.unreadable`
    */
   saveFile(file: {
     suggestedName: string
     bytes: Uint8Array
     filters: FileFilter[]
+    beside?: Uint8Array
   }): Promise<{ path: string } | null>
   /**
    * Asks for a file and reads it.

@@ -70,6 +70,10 @@ export const quantities = {
   normDifference: { title: 'L2 norm, right − left', domain: symmetric, sequential: 'cividis' },
   cosine: { title: 'cosine', domain: fixed('diverging', -1, 1), sequential: 'cividis' },
   activation: { title: 'activation', domain: symmetric, sequential: 'cividis' },
+  logitEffect: { title: 'contribution (logits)', domain: symmetric, sequential: 'cividis' },
+  tokenEffect: { title: 'contribution to the metric', domain: symmetric, sequential: 'cividis' },
+  patchShare: { title: 'normalised (0 corrupt, 1 clean)', domain: symmetric, sequential: 'cividis' },
+  patchEffect: { title: 'effect on the metric', domain: symmetric, sequential: 'cividis' },
   weight: { title: 'weight', domain: symmetric, sequential: 'cividis' },
 } as const satisfies Record<string, Quantity>
 export type QuantityName = keyof typeof quantities

@@ -135,6 +135,8 @@ function shapes(
     ...oneItem,
     renderItem: () => ({
       type: 'group',
+      // Drawn anew, never into what was there: a rectangle must not inherit the place of a text.
+      $mergeChildren: false,
       children: Array.from({ length: spec.rows.length * columns }, (_, i) => i).flatMap(cell),
     }),
   }

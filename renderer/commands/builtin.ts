@@ -16,6 +16,8 @@ export const viewTitles: Record<ViewName, string> = {
   prompt: 'Prompt',
   layers: 'Layers',
   compare: 'Compare',
+  patch: 'Patch',
+  attribution: 'Attribute',
   steer: 'Steer',
 }
 const themeTitles: Record<ThemeName, string> = {
@@ -134,6 +136,7 @@ export async function runShellCommand(command: ShellCommand): Promise<void> {
       return
     case 'model.open-file':
     case 'model.open-folder':
+    case 'model.download':
     case 'export.save':
     case 'help.about':
       useCommands().run(command.id)

@@ -3,6 +3,8 @@ export const icons = {
   prompt: ['M3 5h14', 'M3 10h9', 'M3 15h6', 'M15 12v5'],
   layers: ['M10 3l7 3.5-7 3.5-7-3.5z', 'M3 10.2l7 3.5 7-3.5', 'M3 13.8l7 3.5 7-3.5'],
   compare: ['M3 4h5v12H3z', 'M12 4h5v12h-5z', 'M8 8h4', 'M8 12h4'],
+  patch: ['M3 3h6v6H3z', 'M11 11h6v6h-6z', 'M11 3h6v6h-6z', 'M3 14h5', 'M6 12l2 2-2 2'],
+  attribution: ['M4 16V11', 'M8 16V6', 'M12 16V9', 'M16 16V4', 'M3 16.5h14'],
   steer: ['M4 5h12', 'M4 10h12', 'M4 15h12', 'M7 3.5v3', 'M13 8.5v3', 'M9 13.5v3'],
   chevron: ['M5.5 8l4.5 4.5L14.5 8'],
   close: ['M5 5l10 10', 'M15 5L5 15'],

@@ -8,5 +8,7 @@ export const views: Record<ViewName, Component> = {
   prompt: PromptView,
   layers: defineAsyncComponent(() => import('./layers/LayersView.vue')),
   compare: defineAsyncComponent(() => import('./compare/CompareView.vue')),
+  patch: defineAsyncComponent(() => import('./patch/PatchView.vue')),
+  attribution: defineAsyncComponent(() => import('./attribution/AttributionView.vue')),
   steer: defineAsyncComponent(() => import('./steer/SteerView.vue')),
 }

@@ -1,4 +1,4 @@
-/** The six things that a person can do, each in the real window, from the first launch on. */
+/** What a person can do, each in the real window, from the first launch on. */
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -105,7 +105,7 @@ describe('the Prompt view', () => {
       .first()
       .waitFor()
     await expect.poll(() => page().getByRole('main').innerText()).toMatch(/after position \d+/)
-    for (const name of ['Layers', 'Compare', 'Steer', 'Prompt']) await view(name)
+    for (const name of ['Layers', 'Compare', 'Patch', 'Attribute', 'Steer', 'Prompt']) await view(name)
     expect(await page().evaluate(() => 'intruder' in globalThis)).toBe(false)
     expect(await page().locator('img[src="x"]').count()).toBe(0)
     expect(running.errors).toEqual([])
@@ -152,6 +152,55 @@ describe('the Compare view', () => {
     await expect.poll(() => page().getByRole('main').innerText()).toMatch(/[Cc]osine/)
     await page().getByRole('tab', { name: 'Attention' }).click()
     await expect.poll(() => page().getByRole('main').innerText()).toMatch(/[Dd]ifference/)
+    expect(running.errors).toEqual([])
+  })
+})
+
+describe('the Patch view', () => {
+  it('sweeps every place of the residual stream, and shows what a patched one leads to', async () => {
+    await view('Patch')
+    await page()
+      .getByRole('textbox', { name: /Corrupt/ })
+      .fill('When Mary and John went to the store, Mary gave a drink to')
+    await page()
+      .getByText(/56 of 56 places in/)
+      .waitFor()
+    await page()
+      .getByRole('application', { name: /Patching: Residual/ })
+      .focus()
+    await page().keyboard.press('Enter')
+    await page()
+      .getByRole('application', { name: /Next-token probabilities: patched/ })
+      .waitFor()
+    expect(running.errors).toEqual([])
+  })
+})
+
+describe('the Attribute view', () => {
+  const said = (text: RegExp): Promise<void> => page().getByText(text).waitFor()
+
+  it('splits a logit difference into parts that add up to it', async () => {
+    await view('Attribute')
+    await said(/parts add up to [\d.]+, remainder −?[\d.]+e−\d/)
+  })
+
+  it('estimates patching everywhere, and patches the largest for real', async () => {
+    await page().getByRole('tab', { name: 'Patching' }).click()
+    await page().getByRole('button', { name: 'Patch the 20 largest' }).click()
+    await said(/20 patched; mean error [\d.]+ logits/)
+  })
+
+  it('draws a circuit of two prompts of one length, and measures how faithful it is', async () => {
+    const corrupt = page().getByRole('textbox', { name: /Corrupt/ })
+    await page().getByRole('tab', { name: 'Circuit' }).click()
+    await corrupt.fill('When Mary and John went to the big store, Mary gave a drink to')
+    await said(/The two prompts differ in length/)
+    await corrupt.fill('When Mary and John went to the store, Mary gave a drink to')
+    await page()
+      .getByRole('button', { name: /^MLP 0: / })
+      .waitFor()
+    await page().getByRole('button', { name: 'Measure' }).click()
+    await said(/edges keep [\d.]+ % of the difference/)
     expect(running.errors).toEqual([])
   })
 })

@@ -10,9 +10,12 @@ import {
   type CallProgress,
 } from '../../../preload/api'
 import { PatchbayError } from '../../../preload/errors'
+import { evidenceFor } from './fake-model'
 import type { ModelDescription } from '../../../preload/model'
 import type { Caller, CallOptions } from '../../../renderer/client'
+import { attributionAnswers } from './synthetic-attribution'
 import { presetAnswers } from './synthetic-presets'
+import { sweepAnswers } from './synthetic-sweep'
 import { syntheticIds, syntheticModel, syntheticToken } from './synthetic-model'
 import { activation, compare, compareAttention, evidenceOf, weights } from './synthetic-views'
 
@@ -49,7 +52,11 @@ export function syntheticEngine(own: Answers = {}, model = syntheticModel()): Sy
     },
     'tokens.describe': ({ ids }) => ids.map(syntheticToken),
     'activation.view': ({ tokens, hook, maxColumns }) => activation(model, tokens, hook, maxColumns),
-    'activation.export': ({ hook, format }) => ({ name: `${hook}.${format}`, bytes: Uint8Array.of(1, 2, 3) }),
+    'activation.export': ({ hook, format, tokens }) => ({
+      name: `${hook}.${format}`,
+      bytes: Uint8Array.of(1, 2, 3),
+      evidence: evidenceFor('storyworld', tokens),
+    }),
     'compare.prompts': ({ left, right }) => compare(model, left, right),
     'compare.attention': ({ left, right, layer }) => compareAttention(model, left, right, layer),
     'logits.next': ({ tokens, position, count }) => ({
@@ -62,6 +69,8 @@ export function syntheticEngine(own: Answers = {}, model = syntheticModel()): Sy
         logit: 9 - i,
       })),
     }),
+    ...attributionAnswers(model),
+    ...sweepAnswers(model),
     ...presetAnswers(model),
     ...own,
   }

@@ -1,0 +1,77 @@
+/** Answers of a sweep: layers × positions or heads, finished in two batches, its values told apart by their site. */
+import type { SweepPlan } from '../../../preload/sweep'
+import type { ModelDescription } from '../../../preload/model'
+import type { Answers } from './synthetic-engine'
+import { evidenceOf } from './synthetic-views'
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
+
+/** The metric with a site patched: between corrupt (−1) and clean (3). */
+export const patchedMetric = (site: number): number => -1 + (site % 5)
+
+export function sweepAnswers(model: ModelDescription): Answers {
+  return {
+    'sweep.run': ({ pairs, direction, target, known }, { progress, signal }) => {
+      if (target.kind !== 'grid') throw new Error('only grids here')
+      const [pair] = pairs
+      const positions = (direction === 'noising' ? pair.clean : pair.corrupt).length
+      const axes: SweepPlan['axes'] = [
+        { name: 'layer', values: target.layers ?? range(model.layers) },
+        ...target.by.map((name) => ({ name, values: range(name === 'position' ? positions : model.heads) })),
+      ]
+      const shape = axes.map(({ values }) => values.length)
+      const plan: SweepPlan = {
+        axes,
+        shape,
+        ends: [{ clean: 3, corrupt: -1, problem: null }],
+        hooks: axes[0].values.map((layer) => `blocks.${layer}.hook_resid_pre`),
+      }
+      const total = shape.reduce((a, b) => a * b, 1)
+      const had = new Set(known?.sites ?? [])
+      const missing = range(total).filter((site) => !had.has(site))
+      const half = Math.ceil(missing.length / 2)
+      let done = had.size
+      progress({ kind: 'plan', plan, done, total })
+      for (const batch of [missing.slice(0, half), missing.slice(half)]) {
+        if (signal.aborted) break
+        done += batch.length
+        progress({
+          kind: 'values',
+          sites: Int32Array.from(batch),
+          raw: { shape: [batch.length, 1], data: Float32Array.from(batch, patchedMetric) },
+          done,
+          total,
+        })
+      }
+      const raw = { shape: [1, ...shape], data: Float32Array.from(range(total), patchedMetric) }
+      return {
+        evidence: evidenceOf(model, pair.clean),
+        source: evidenceOf(model, pair.corrupt),
+        direction,
+        plan,
+        raw,
+        normalised: [{ shape, data: raw.data.map((value) => (value + 1) / 4) }],
+        computed: total - 1,
+        unchanged: 1,
+        seconds: 0.25,
+        way: 'wave',
+        notes: [],
+      }
+    },
+    'sweep.site': ({ pairs }) => ({ request: evidenceOf(model, pairs[0].clean).request, tensors: {} }),
+    'run.execute': ({ request }) => {
+      const data = new Float32Array(model.vocab)
+      data[7] = 20
+      return {
+        provenance: evidenceOf(model, request.rows[0]).provenance,
+        lengths: [request.rows[0].length],
+        captures: {},
+        logits: { shape: [1, 1, model.vocab], data },
+        residual: null,
+        metric: null,
+        gradients: {},
+        weightGradients: {},
+      }
+    },
+  }
+}
