@@ -4,6 +4,7 @@
  * same engine; its canonical JSON (see canonical.ts) with the hashes of its tensors is the cache key.
  */
 import { z } from 'zod'
+import { backward } from './metric'
 import { floatTensor } from './tensor'
 
 /** quantised: matrices stay in the blocks that a GGUF file has them in; what is computed with them is float32. */
@@ -43,9 +44,12 @@ export const operation = z.discriminatedUnion('kind', [
 ])
 export type Operation = z.infer<typeof operation>
 
+/** Name of a hook point, or `value:NAME` of an exported graph, whose own names may be long. */
+const hookText = z.string().max(1000)
+
 /** One change at one hook point. Several apply in the order of the list. */
 export const intervention = z.object({
-  hook: z.string().max(200),
+  hook: hookText,
   rows: z.union([z.literal('all'), z.array(index).min(1)]).default('all'),
   positions: positionSet.default('all'),
   /** Heads, at hook points with a head axis (for keys and values: kv heads). */
@@ -67,7 +71,7 @@ export const runRequest = z.object({
   /** The batch; rows may differ in length (they are padded on the right, which changes no number). */
   rows: z.array(tokenIds).min(1).max(4096),
   /** Hook points to return. */
-  captures: z.array(z.string().max(200)).default([]),
+  captures: z.array(hookText).default([]),
   interventions: z.array(intervention).default([]),
   /** Which positions' logits to compute and return. */
   logits: z.enum(['none', 'last', 'all']).default('last'),
@@ -75,6 +79,8 @@ export const runRequest = z.object({
   start: z.object({ layer: index, residual: tensorName }).optional(),
   /** Stop before this block (its input is then the last residual stream); no logits. */
   stopLayer: index.optional(),
+  /** Gradients of a metric; none unless given. */
+  backward: backward.optional(),
 })
 export type RunRequest = z.infer<typeof runRequest>
 export type RunRequestInput = z.input<typeof runRequest>
@@ -119,7 +125,20 @@ export interface RunResult {
   logits: { shape: readonly number[]; data: Float32Array } | null
   /** the residual stream where the run stopped, when `stopLayer` was given */
   residual: { shape: readonly number[]; data: Float32Array } | null
+  /** [batch]: the metric of each row, where the request has one (see metric.ts) */
+  metric: { shape: readonly number[]; data: Float32Array } | null
+  /** hook name → d metric / d activation, shaped as the activation; 0 in padded places */
+  gradients: Record<string, { shape: readonly number[]; data: Float32Array }>
+  /** parameter name → d (Σ over rows of the metric) / d parameter, shaped as in the checkpoint */
+  weightGradients: Record<string, { shape: readonly number[]; data: Float32Array }>
 }
+
+/** What a run without a backward pass returns for it. */
+export const noGradients = (): Pick<RunResult, 'metric' | 'gradients' | 'weightGradients'> => ({
+  metric: null,
+  gradients: {},
+  weightGradients: {},
+})
 
 export const sampling = z.object({
   /** 0 is greedy. */

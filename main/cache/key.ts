@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import { canonicalJson } from '../../preload/canonical'
 import { PatchbayError } from '../../preload/errors'
 import { hookName, parseHook } from '../../preload/hooks'
+import { tensorsOfMetric, type Backward, type Metric } from '../../preload/metric'
 import type { GenerateInput, Intervention, RunInput } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
 
@@ -33,8 +34,11 @@ export function canonicalHook(name: string): string {
  */
 export function requestHash(input: RunInput | GenerateInput): string {
   const request = { ...input.request, interventions: canonicalInterventions(input.request.interventions) }
-  if ('captures' in request) request.captures = request.captures.map(canonicalHook)
-  return sha256(canonicalJson({ request, tensors: hashesOfNamed(input) }))
+  if ('captures' in request) {
+    request.captures = request.captures.map(canonicalHook)
+    if (request.backward !== undefined) request.backward = canonicalBackward(request.backward)
+  }
+  return sha256(canonicalJson({ request, tensors: hashesOf(allTensors(input), input) }))
 }
 
 /**
@@ -45,32 +49,62 @@ export function requestHash(input: RunInput | GenerateInput): string {
 export function passKey(model: string, input: RunInput): string {
   const { rows, interventions, start, stopLayer, version } = input.request
   const pass = { version, rows, interventions: canonicalInterventions(interventions), start, stopLayer }
-  return sha256(
-    canonicalJson({ model, fingerprint: input.request.model, pass, tensors: hashesOfNamed(input) }),
-  )
+  const tensors = hashesOf(forwardTensors(input), input)
+  return sha256(canonicalJson({ model, fingerprint: input.request.model, pass, tensors }))
 }
+
+/**
+ * The key under which what a backward pass computes is kept: the pass, with the metric that is differentiated.
+ * @throws PatchbayError `input.invalid` where the metric names a tensor that is not there
+ */
+export function backwardKey(pass: string, backward: Backward, input: RunInput): string {
+  const { metric } = canonicalBackward(backward)
+  return sha256(canonicalJson({ pass, metric, tensors: hashesOf(metricTensors(backward), input) }))
+}
+
+function canonicalBackward(backward: Backward): Backward {
+  const canonical = (one: Metric): Metric =>
+    one.kind === 'projection' ? { ...one, hook: canonicalHook(one.hook) } : one
+  return {
+    ...backward,
+    metric: Array.isArray(backward.metric) ? backward.metric.map(canonical) : canonical(backward.metric),
+    hooks: backward.hooks.map(canonicalHook),
+  }
+}
+
+const metricTensors = ({ metric }: Backward): string[] =>
+  Array.isArray(metric) ? metric.flatMap(tensorsOfMetric) : tensorsOfMetric(metric)
 
 const canonicalInterventions = (interventions: readonly Intervention[]): Intervention[] =>
   interventions.map((change) => ({ ...change, hook: canonicalHook(change.hook) }))
 
-function hashesOfNamed(input: RunInput | GenerateInput): Record<string, string> {
-  const names = new Set(input.request.interventions.flatMap(tensorsOf))
-  if ('start' in input.request && input.request.start !== undefined) names.add(input.request.start.residual)
+/** Tensors that the forward pass depends on. */
+function forwardTensors({ request }: RunInput | GenerateInput): string[] {
+  const start = 'start' in request && request.start !== undefined ? [request.start.residual] : []
+  return [...request.interventions.flatMap(tensorsOf), ...start]
+}
+
+function allTensors(input: RunInput | GenerateInput): string[] {
+  const { request } = input
+  const backward =
+    'backward' in request && request.backward !== undefined ? metricTensors(request.backward) : []
+  return [...forwardTensors(input), ...backward]
+}
+
+function hashesOf(names: readonly string[], input: RunInput | GenerateInput): Record<string, string> {
   const hashes: [string, string][] = []
-  for (const name of names) {
-    const tensor = Object.hasOwn(input.tensors, name) ? input.tensors[name] : undefined
-    if (tensor === undefined)
-      throw new PatchbayError(
-        'input.invalid',
-        `The request names a tensor ${JSON.stringify(name)} that is not with it.`,
-        {
-          field: `tensors.${name}`,
-          next: 'Send the tensor along with the request.',
-        },
-      )
-    hashes.push([name, tensorHash(tensor)])
-  }
+  for (const name of new Set(names)) hashes.push([name, tensorHash(namedTensor(input.tensors, name))])
   return Object.fromEntries(hashes)
+}
+
+/** @throws PatchbayError `input.invalid` where it did not come with the request */
+export function namedTensor(tensors: Readonly<Record<string, Tensor>>, name: string): Tensor {
+  if (Object.hasOwn(tensors, name)) return tensors[name]
+  throw new PatchbayError(
+    'input.invalid',
+    `The request names a tensor ${JSON.stringify(name)} that is not with it.`,
+    { field: `tensors.${name}`, next: 'Send the tensor along with the request.' },
+  )
 }
 
 function tensorsOf({ operation }: Intervention): string[] {

@@ -2,14 +2,13 @@
  * Recent captures in memory. Lens, attention and activation views of one prompt ask for parts of the same forward pass;
  * each part is computed once, requests that come together travel in one run, and what was used longest ago is dropped.
  */
-import { PatchbayError } from '../../preload/errors'
-import type { RunInput, RunRequest, RunResult } from '../../preload/run'
+import type { RunInput, RunResult } from '../../preload/run'
 import { ByteLru } from './byte-lru'
 import { throwIfCancelled } from '../runtime/cancelled'
-import { canonicalHook, passKey } from './key'
-import { SharedPass, type Kept, type RunOptions } from './shared-pass'
+import { assemble, collect, isOfBackward, keysOf, outputsOf, requestFor, type Keys } from './outputs'
+import { SharedPass, type Kept, type RunOptions, type Source } from './shared-pass'
 
-export type { RunOptions } from './shared-pass'
+export type { RunOptions, Source } from './shared-pass'
 
 /** Runs a request without any cache. */
 export type Compute = (input: RunInput, options: RunOptions) => Promise<RunResult>
@@ -42,18 +41,22 @@ export class CaptureMemory {
    */
   async run(model: string, input: RunInput, compute: Compute, options: RunOptions = {}): Promise<RunResult> {
     throwIfCancelled(options.signal)
-    const pass = `${model}\n${passKey(model, input)}`
+    const keys = keysOf(model, input)
     const wanted = outputsOf(input.request)
     const found = new Map<string, Kept>()
     for (const output of wanted) {
-      const value = this.kept.get(`${pass}\n${output}`)
+      const value = this.kept.get(keys.of(output))
       if (value !== undefined) found.set(output, value)
     }
     const missing = wanted.filter((output) => !found.has(output))
+    const sources = Object.fromEntries(wanted.map((output): [string, Source] => [output, 'memory']))
     if (missing.length === 0) this.counts.hits++
     else
-      for (const [output, value] of await this.obtain(pass, missing, input, compute, options))
+      for (const [output, value] of await this.obtain(keys, missing, input, compute, options)) {
         found.set(output, value)
+        if (Object.hasOwn(sources, output)) sources[output] = value.from ?? 'computed'
+      }
+    options.onSources?.(sources)
     return assemble(input.request, found)
   }
 
@@ -67,12 +70,14 @@ export class CaptureMemory {
   }
 
   private obtain(
-    pass: string,
+    keys: Keys,
     missing: readonly string[],
     input: RunInput,
     compute: Compute,
     options: RunOptions,
   ): Promise<ReadonlyMap<string, Kept>> {
+    // A pass with a metric is joined by those who differentiate the same one.
+    const pass = missing.some(isOfBackward) ? keys.backward : keys.forward
     const open = this.passes.get(pass) ?? []
     const joined = open.find((shared) => shared.accepts(missing))
     if (joined !== undefined) {
@@ -83,8 +88,7 @@ export class CaptureMemory {
     const shared: SharedPass = new SharedPass(async (outputs, runOptions) => {
       const request = requestFor(input.request, outputs)
       const result = collect(request, await compute({ ...input, request }, runOptions))
-      for (const [output, value] of result)
-        if (shared.keeps(output)) this.kept.set(`${pass}\n${output}`, value)
+      for (const [output, value] of result) if (shared.keeps(output)) this.kept.set(keys.of(output), value)
       return result
     })
     this.passes.set(pass, [...open, shared])
@@ -94,45 +98,5 @@ export class CaptureMemory {
       else this.passes.delete(pass)
     })
     return shared.wait(missing, options)
-  }
-}
-
-const LOGITS = 'logits:'
-const RESIDUAL = 'residual'
-
-/** Everything that a request returns, by name: hook points, `logits:last` or `logits:all`, `residual`. */
-function outputsOf(request: RunRequest): string[] {
-  const outputs = new Set(request.captures.map(canonicalHook))
-  if (request.logits !== 'none' && request.stopLayer === undefined) outputs.add(LOGITS + request.logits)
-  if (request.stopLayer !== undefined) outputs.add(RESIDUAL)
-  return [...outputs]
-}
-
-const requestFor = (request: RunRequest, outputs: readonly string[]): RunRequest => ({
-  ...request,
-  captures: outputs.filter((output) => !output.startsWith(LOGITS) && output !== RESIDUAL),
-  logits: outputs.includes('logits:all') ? 'all' : outputs.includes('logits:last') ? 'last' : 'none',
-})
-
-function collect(request: RunRequest, result: RunResult): Map<string, Kept> {
-  const outputs = new Map<string, Kept>(Object.entries(result.captures))
-  if (result.logits !== null && request.logits !== 'none') outputs.set(LOGITS + request.logits, result.logits)
-  if (result.residual !== null) outputs.set(RESIDUAL, result.residual)
-  return outputs
-}
-
-/** The result under the names that the caller used. */
-function assemble(request: RunRequest, outputs: ReadonlyMap<string, Kept>): RunResult {
-  const take = (output: string): Kept => {
-    const value = outputs.get(output)
-    if (value === undefined) throw new PatchbayError('internal', `The run did not return ${output}.`)
-    return value
-  }
-  const stopped = request.stopLayer !== undefined
-  return {
-    lengths: request.rows.map((row) => row.length),
-    captures: Object.fromEntries(request.captures.map((name) => [name, take(canonicalHook(name))])),
-    logits: request.logits === 'none' || stopped ? null : take(LOGITS + request.logits),
-    residual: stopped ? take(RESIDUAL) : null,
   }
 }

@@ -12,10 +12,15 @@ export interface RunOptions {
   onProgress?: (done: number, total: number) => void
   /** The results are wanted once and are large: they are not kept, and push out nothing. */
   transient?: boolean
+  /** Told where each output came from (see outputs.ts for their names), before the result. */
+  onSources?: (sources: Readonly<Record<string, Source>>) => void
 }
 
 /** One array of a run's result. */
-export type Kept = NonNullable<RunResult['logits']>
+export type Kept = NonNullable<RunResult['logits']> & { readonly from?: 'disk' }
+
+/** Where an array of a result came from. */
+export type Source = 'memory' | 'disk' | 'computed'
 
 /** Computes the named outputs. */
 type Start = (outputs: readonly string[], options: RunOptions) => Promise<ReadonlyMap<string, Kept>>

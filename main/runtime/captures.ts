@@ -1,7 +1,7 @@
 /** What a run was asked to give out, and what of it is there. */
 import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { hookDims, hookName, type Dim, type HookPoint } from '../../preload/hooks'
-import type { Tensor } from '../../preload/tensor'
+import { sizeOf, type Tensor } from '../../preload/tensor'
 import { hookSizes } from '../models/hook-points'
 import type { TransformerSpec } from '../models/spec'
 import type { Layout } from './layout'
@@ -16,7 +16,7 @@ export class Captures {
   constructor(
     private readonly spec: TransformerSpec,
     private readonly layout: Layout,
-    wanted: readonly string[] = [],
+    wanted: Iterable<string> = [],
   ) {
     this.#wanted = new Set(wanted)
   }
@@ -38,6 +38,14 @@ export class Captures {
   keep(point: HookPoint, tensor: OrtTensor): void {
     if (this.wants(point))
       this.kept.set(hookName(point), { shape: this.#shapeOf(point), data: floatData(tensor) })
+  }
+
+  /** Keeps zeros for a hook point that nothing was kept for. */
+  keepZeros(point: HookPoint): void {
+    const name = hookName(point)
+    if (this.kept.has(name)) return
+    const shape = this.#shapeOf(point)
+    this.kept.set(name, { shape, data: new Float32Array(sizeOf(shape)) })
   }
 
   #shapeOf(point: HookPoint): number[] {

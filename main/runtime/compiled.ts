@@ -8,6 +8,7 @@ import { sizeOf } from '../../preload/tensor'
 import { weightsOf, type BlockSpec, type NormSpec, type TransformerSpec } from '../models/spec'
 import type { Graph } from '../onnx/graph'
 import { serialise } from '../onnx/serialise'
+import { BackwardGraphs } from './backward/compiled'
 import { blockGraph } from './graph/block'
 import type { Lowering } from './graph/context'
 import { normGraph, resultGraph, scoresGraph } from './graph/derived'
@@ -19,6 +20,8 @@ import type { PlacedWeights } from './placement'
 import { ReadAhead, staying } from './residency'
 import { Session } from './session'
 import { SESSION_BYTES, SessionPool, type SessionLease } from './session-pool'
+import type { RowReader } from './table-rows'
+import { WaveGraphs } from './wave/graphs'
 
 export interface CompileOptions {
   readonly spec: TransformerSpec
@@ -47,6 +50,8 @@ const DEEP = 12
 export class CompiledGraphs {
   readonly #options: CompileOptions
   readonly #pool: SessionPool
+  readonly waves: WaveGraphs
+  readonly backward: BackwardGraphs
   readonly #ahead: ReadAhead
   /** null where all do. */
   readonly #staying: ReadonlySet<Part['part']> | null
@@ -55,6 +60,7 @@ export class CompiledGraphs {
 
   constructor(options: CompileOptions) {
     this.#options = options
+    this.waves = new WaveGraphs(options)
     this.#ahead = new ReadAhead(options.weights.folder)
     if (options.sessionBytes !== undefined) {
       const parts = partsOf(options.spec, options.weights.bytesOf)
@@ -62,6 +68,7 @@ export class CompiledGraphs {
       this.#staying = stay
       const taken = parts.reduce((sum, { part, bytes }) => sum + (stay.has(part) ? bytes : 0), 0)
       this.#pool = new SessionPool(options.sessionBytes - taken)
+      this.backward = new BackwardGraphs(options, this.#pool)
       return
     }
     this.#staying = null
@@ -70,16 +77,22 @@ export class CompiledGraphs {
       0,
     )
     this.#pool = new SessionPool(options.variantBytes ?? enoughForOneRun)
+    this.backward = new BackwardGraphs(options, null)
   }
 
   /** Sessions that are compiled now. */
   get count(): number {
-    return this.#pool.count
+    return this.#pool.count + this.backward.count + this.waves.count
   }
 
   /** Whether a part, once compiled, is kept for the next run. */
   stays(part: Part['part']): boolean {
     return this.#staying === null || this.#staying.has(part)
+  }
+
+  /** Looks up the rows of tokens that the embedding's graph is given; null where it looks them up itself. */
+  get tokenRows(): RowReader | null {
+    return this.#options.weights.tokenRows
   }
 
   /** Reads ahead what block `layer` (the unembedding behind the last) will map, if it is not compiled. */
@@ -92,8 +105,9 @@ export class CompiledGraphs {
 
   embedding(variant: Variant<OuterSite>): Promise<SessionLease> {
     const { spec, weights, lowering } = this.#options
-    const build = (): Graph => embeddingGraph(spec, variant, weights.add, lowering)
-    const bytes = weights.bytesOf(weightsOf(spec.embedding))
+    const given = weights.tokenRows !== null
+    const build = (): Graph => embeddingGraph(spec, variant, weights.add, lowering, given)
+    const bytes = given ? 0 : weights.bytesOf(weightsOf(spec.embedding))
     return this.#lease('embedding', variant, bytes, build, this.#staying === null)
   }
 
@@ -151,10 +165,17 @@ export class CompiledGraphs {
     return this.#lease('unembedding', variant, bytes, build, this.stays('unembedding'))
   }
 
+  /** Whether all parts may be compiled at once: not under a memory budget. */
+  get unlimited(): boolean {
+    return this.#staying === null
+  }
+
   /** Releases all sessions, once the runs that use them are done with them. */
   async release(): Promise<void> {
     await this.#ahead.done()
     await this.#pool.release()
+    await this.backward.release()
+    await this.waves.release()
   }
 
   #inSegment(layer: number): boolean {

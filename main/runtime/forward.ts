@@ -1,20 +1,24 @@
 /** One run through the block stack: embeds, runs block after block, captures and changes what lies between them, unembeds. */
 import { PatchbayError } from '../../preload/errors'
-import { blockSites, hookName, type BlockSite, type HookPoint, type OuterSite } from '../../preload/hooks'
+import { hookName, type BlockSite, type HookPoint, type OuterSite } from '../../preload/hooks'
 import type { Tensor } from '../../preload/tensor'
 import type { TransformerSpec } from '../models/spec'
 import { throwIfCancelled } from './cancelled'
 import { Captures } from './captures'
 import type { CompiledGraphs } from './compiled'
 import { derive, planCaptures } from './derive'
+import { embeddingFeeds } from './embedding-feeds'
+import { giveBack } from './give-back'
 import { sharedNames } from './graph/segment'
+import { graphSites } from './graph/variant'
 import type { PortsByHook } from './interventions'
 import { KeyValueCache, type LayerCache } from './kv'
 import { SharedInputs, type Layout } from './layout'
-import { applyPorts, kindsOf, withPorts, type PortValue } from './ports'
+import { applyPorts, kindsOf, portsAt, withPorts, type PortValue } from './ports'
 import { checkRange } from './range'
-import { floatData, floats, int64s, type Feeds } from './session'
+import { floatData, floats, type Feeds } from './session'
 import { runLeased } from './session-pool'
+import { withTableRows } from './table-rows'
 
 export interface ForwardRequest {
   /** Token ids of each row (padded on the right where rows differ in length), or a residual stream to go on from. */
@@ -65,8 +69,9 @@ export class ForwardRun {
     private readonly graphs: CompiledGraphs,
     private readonly layout: Layout,
     private readonly request: ForwardRequest,
+    shared?: SharedInputs,
   ) {
-    this.#shared = new SharedInputs(layout)
+    this.#shared = shared ?? new SharedInputs(layout)
     this.#captures = new Captures(spec, layout, request.captures)
   }
 
@@ -84,8 +89,10 @@ export class ForwardRun {
       throwIfCancelled(signal)
       const count = this.#together(layer, stop)
       x = this.#between(x, { layer, site: 'hook_resid_pre' })
+      const before = x
       x =
         count === 1 ? await this.#block(layer, x, keepCache) : await this.#segment(layer, count, x, keepCache)
+      if (!this.#isKept(before)) giveBack([before.data])
       layer += count
       x = this.#between(x, { layer: layer - 1, site: 'hook_resid_post' })
       onProgress?.(layer - first, stop - first)
@@ -93,6 +100,12 @@ export class ForwardRun {
     throwIfCancelled(signal)
     const logits = stop === this.spec.blocks.length ? await this.#unembed(x) : null
     return { captures: this.#captures.kept, logits, residual: x, cache: keepCache ? this.#cache() : null }
+  }
+
+  /** Whether somebody may still read a residual stream that the next block has read. */
+  #isKept({ data }: Tensor): boolean {
+    const { start, captures = [] } = this.request
+    return captures.length > 0 || (start.kind === 'residual' && start.residual.data.buffer === data.buffer)
   }
 
   /** Hook points between blocks: changed and captured here, without any graph. */
@@ -104,20 +117,11 @@ export class ForwardRun {
   }
 
   async #embed(rows: readonly (readonly number[])[]): Promise<Tensor> {
-    const { batch, queries, queryPositions } = this.layout
+    const { batch, queries } = this.layout
     const shape = [batch, queries]
     const sites: OuterSite[] = ['hook_embed', 'hook_pos_embed']
     const ports = this.#portsAt(sites, outer)
-    const ids = rows.flatMap((row) => [...row, ...Array<number>(queries - row.length).fill(0)])
-    const feeds: Feeds = { tokens: int64s(ids, shape) }
-    const table = this.spec.embedding.positions
-    if (table !== null) {
-      const last = table.table.shape[0] - 1
-      const places = Array.from(queryPositions, (position) =>
-        Math.min(last, Math.max(0, position) + table.offset),
-      )
-      feeds.positions = int64s(places, shape)
-    }
+    const feeds = await withTableRows(embeddingFeeds(this.spec, this.layout, rows), this.graphs.tokenRows)
     const lease = await this.graphs.embedding({ captures: new Set(), ports: kindsOf(ports) })
     const out = await runLeased(lease, withPorts(feeds, ports), [
       'resid',
@@ -271,14 +275,7 @@ export class ForwardRun {
     sites: readonly Site[],
     at: (site: Site) => HookPoint,
   ): Map<Site, readonly PortValue[]> {
-    const found = new Map<Site, readonly PortValue[]>()
-    const { ports } = this.request
-    if (ports === undefined || ports.size === 0) return found
-    for (const site of sites) {
-      const values = ports.get(hookName(at(site)))
-      if (values !== undefined && values.length > 0) found.set(site, values)
-    }
-    return found
+    return portsAt(this.request.ports, sites, at)
   }
 
   /** Each row's last real column of x [batch, pos, width] → [batch, 1, width]. */
@@ -299,11 +296,6 @@ export class ForwardRun {
 }
 
 const outer = (site: OuterSite): HookPoint => ({ layer: null, site })
-
-/** Hook points that lie inside a block's graph; the two at its ends do not. */
-const graphSites = (Object.keys(blockSites) as BlockSite[]).filter(
-  (site) => site !== 'hook_resid_pre' && site !== 'hook_resid_post',
-)
 
 const residBehind = (layer: number): string => `blocks.${layer}.hook_resid_post`
 

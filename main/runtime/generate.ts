@@ -5,6 +5,7 @@
 import { PatchbayError } from '../../preload/errors'
 import type { FinishReason, GenerateInput, GenerateRequest, GenerateStep } from '../../preload/run'
 import { klDivergence, logSumExp } from './distribution'
+import { giveBack } from './give-back'
 import { layOut, prepareInterventions, type PreparedIntervention } from './interventions'
 import type { KeyValueCache } from './kv'
 import { checkPrompts } from './request'
@@ -59,6 +60,9 @@ export async function generate(
     const before = alive
     alive = before.filter((i) => rows[i].finish === null)
     const kept = result.cache.select(alive.map((i) => before.indexOf(i)))
+    if (kept !== result.cache) result.cache.release()
+    cache?.release()
+    giveBack([result.logits])
     cache = stack.continues(kept) ? kept : undefined
   }
   return rows.map((row) => ({ tokens: row.generated, finish: row.finish ?? 'length' }))

@@ -2,7 +2,8 @@
  * What the rooms above use of the runtime.
  *
  * - `loadModel` makes a checkpoint and its spec ready: weights placed, provider chosen, blocks compiled.
- * - `executeRun` and `generate` do what a `RunRequest` or `GenerateRequest` says.
+ * - `forecastMemory` says before that what it will take.
+ * - `executeRun` and `generate` do what a `RunRequest` or `GenerateRequest` says; a request with `backward` gives gradients.
  * - `BlockStack` is the model underneath, for work that needs more than a request can say: start and stop at any block, go
  *   on from a `KeyValueCache`, interventions laid out per row (`prepareInterventions`, `layOut`).
  * - `ReadoutHead` reads next-token distributions out of residual-stream rows.
@@ -10,6 +11,7 @@
  * - `WholeModel` is the same model as one graph: the floor of benchmarks.
  */
 export { loadModel, type LoadedModel, type LoadProgress, type LoadRequest } from './load'
+export { availableMemory, choicesWithin, fitsWithin, forecastMemory, memoryAdvice } from './forecast'
 export { executeRun, type ExecuteOptions } from './request'
 export { generate, type GeneratedRow, type GenerateOptions } from './generate'
 export { decodeGiven } from './decode'

@@ -2,6 +2,7 @@
  * What a run feeds to the ports at a hook point, and the same arithmetic on the residual stream between blocks, where
  * no port is needed.
  */
+import { hookName, type HookPoint } from '../../preload/hooks'
 import { sizeOf, type Tensor } from '../../preload/tensor'
 import type { PortKind } from './graph/variant'
 import { portInput } from './graph/variant'
@@ -23,6 +24,21 @@ export interface DirectionPort {
 }
 
 export type PortValue = AffinePort | DirectionPort
+
+/** What is fed at those of `sites` where anything is changed. */
+export function portsAt<Site extends string>(
+  ports: ReadonlyMap<string, readonly PortValue[]> | undefined,
+  sites: readonly Site[],
+  at: (site: Site) => HookPoint,
+): Map<Site, readonly PortValue[]> {
+  const found = new Map<Site, readonly PortValue[]>()
+  if (ports === undefined || ports.size === 0) return found
+  for (const site of sites) {
+    const values = ports.get(hookName(at(site)))
+    if (values !== undefined && values.length > 0) found.set(site, values)
+  }
+  return found
+}
 
 /** The kinds of ports that a graph must have for these values. */
 export const kindsOf = <Site>(ports: ReadonlyMap<Site, readonly PortValue[]>): Map<Site, PortKind[]> =>

@@ -1,7 +1,8 @@
 /** Executes a `RunRequest` on whatever runs a model: checks it against the model, lays out its interventions, runs, and shapes the result. */
 import { PatchbayError } from '../../preload/errors'
-import type { RunInput, RunRequest, RunResult } from '../../preload/run'
+import { noGradients, type RunInput, type RunRequest, type RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
+import type { BackwardResult } from './backward/run'
 import type { ForwardRequest } from './forward'
 import { layOut, prepareInterventions } from './interventions'
 import type { Runnable } from './runnable'
@@ -29,21 +30,48 @@ export async function executeRun(
   const prepared = prepareInterventions(stack, request.interventions, tensors, request.rows.length)
   const layout = stack.layoutOf({ start })
   const stopped = request.stopLayer !== undefined
-  const result = await stack.forward({
+  const forward: ForwardRequest = {
     start,
     captures: request.captures.map((name) => stack.hook(name).name),
     ports: layOut(prepared, { layout, promptLengths: layout.lengths }),
     stopLayer: request.stopLayer,
     logits: stopped ? 'none' : request.logits,
     ...options,
-  })
+  }
+  const both = request.backward === undefined ? null : await differentiate(stack, forward, input)
+  const result = both ?? (await stack.forward(forward))
   return {
     lengths: request.rows.map((row) => row.length),
     captures: Object.fromEntries(result.captures),
     logits: result.logits,
     residual: stopped ? result.residual : null,
+    ...(both === null ? noGradients() : gradientsOf(both)),
   }
 }
+
+async function differentiate(
+  stack: Runnable,
+  forward: ForwardRequest,
+  { request: { backward, rows }, tensors }: RunInput,
+): Promise<BackwardResult | null> {
+  if (backward === undefined) return null
+  if (stack.backward === undefined)
+    throw new PatchbayError(
+      'model.unsupported',
+      'A graph that somebody else exported has no gradients here.',
+      {
+        next: 'Open the checkpoint (safetensors or GGUF) that it was exported from.',
+        field: 'backward',
+      },
+    )
+  return stack.backward({ ...forward, backward, rows, tensors })
+}
+
+const gradientsOf = ({ metric, gradients, weightGradients }: BackwardResult) => ({
+  metric,
+  gradients: Object.fromEntries(gradients),
+  weightGradients: Object.fromEntries(weightGradients),
+})
 
 /**
  * Checks token ids and lengths.

@@ -1,5 +1,7 @@
 /** What a request can be run on: a stack of blocks that Patchbay compiled, or a graph that somebody else exported. */
+import type { Backward } from '../../preload/metric'
 import type { Tensor } from '../../preload/tensor'
+import type { BackwardResult } from './backward/run'
 import type { ForwardRequest, ForwardResult } from './forward'
 import type { KeyValueCache } from './kv'
 import type { Layout } from './layout'
@@ -18,6 +20,15 @@ export interface Hook {
   readonly shared: boolean
 }
 
+/** A run and what of it is differentiated. */
+export interface BackwardRequest extends Omit<ForwardRequest, 'cache' | 'keepCache' | 'cacheBuffers'> {
+  readonly backward: Backward
+  /** Token ids of each row, also of a run that starts from a residual stream. */
+  readonly rows: readonly (readonly number[])[]
+  /** Those that the metric names. */
+  readonly tensors: Readonly<Record<string, Tensor>>
+}
+
 export interface Runnable {
   readonly dModel: number
   readonly vocab: number
@@ -28,6 +39,8 @@ export interface Runnable {
   layoutOf(request: Pick<ForwardRequest, 'start' | 'cache'>): Layout
   /** Runs are taken one after the other. */
   forward(request: ForwardRequest): Promise<ForwardResult>
+  /** Runs, and differentiates a metric; absent where a model can not be differentiated. */
+  backward?(request: BackwardRequest): Promise<BackwardResult>
   /** Logits [n, d_vocab] of residual-stream rows [n, d_model] as they are before the final norm. */
   unembed(rows: Tensor, signal?: AbortSignal): Promise<Tensor>
   /**

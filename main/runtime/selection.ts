@@ -146,7 +146,8 @@ function axisSelection(dim: string, axis: number, selection: Selection, frame: F
     const index = Array.from({ length: batch }, (_, row) =>
       Int32Array.from({ length }, (_, column) => {
         const position = layout.keyPositions[row * length + column]
-        return position === GAP ? ANY : find(position)
+        // Keys that a row does not have: a query that is real would read what is put there.
+        return position === GAP || position >= layout.lengths[row] ? OUT : find(position)
       }),
     )
     return { length, count: (row) => wanted?.length ?? layout.lengths[row], index }

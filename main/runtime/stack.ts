@@ -9,13 +9,15 @@ import type { Tensor } from '../../preload/tensor'
 import { hookSizes, resolveHook } from '../models/hook-points'
 import { sameAngles } from '../models/rope'
 import type { TransformerSpec } from '../models/spec'
+import { planBackward } from './backward/plan'
+import { BackwardRun, type BackwardResult } from './backward/run'
 import { throwIfCancelled } from './cancelled'
 import { CompiledGraphs, type CompileOptions } from './compiled'
 import { ForwardRun, type ForwardRequest, type ForwardResult } from './forward'
 import { plainVariant } from './graph/variant'
 import type { KeyValueCache } from './kv'
 import { layoutOf, type Layout } from './layout'
-import type { Hook, Runnable } from './runnable'
+import type { BackwardRequest, Hook, Runnable } from './runnable'
 import { failure } from './session'
 
 export class BlockStack implements Runnable {
@@ -98,9 +100,23 @@ export class BlockStack implements Runnable {
    * @throws PatchbayError `run.cancelled`, `run.failed`, `memory.exhausted`, `hook.unavailable` for a capture outside the run
    */
   forward(request: ForwardRequest): Promise<ForwardResult> {
+    return this.#inTurn(() => new ForwardRun(this.spec, this.#graphs, this.layoutOf(request), request).run())
+  }
+
+  /** Work on the compiled graphs themselves, taken in turn with runs. */
+  onGraphs<T>(work: (graphs: CompiledGraphs) => Promise<T>): Promise<T> {
+    return this.#inTurn(() => work(this.#graphs))
+  }
+
+  /** Whether all parts may be compiled at once: not under a memory budget. */
+  get unlimited(): boolean {
+    return this.#graphs.unlimited
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(async () => {
       try {
-        return await new ForwardRun(this.spec, this.#graphs, this.layoutOf(request), request).run()
+        return await work()
       } catch (error) {
         // Arrays of ours that do not fit are a RangeError.
         throw error instanceof RangeError ? failure('The run', error) : error
@@ -108,6 +124,32 @@ export class BlockStack implements Runnable {
     })
     this.#queue = run.catch(() => undefined)
     return run
+  }
+
+  /**
+   * Runs the stack and differentiates a metric of it.
+   * @throws PatchbayError as `forward`, and `input.invalid`, `hook.unknown` or `hook.unavailable` for what can not be
+   *   differentiated
+   */
+  backward(request: BackwardRequest): Promise<BackwardResult> {
+    const { backward, rows, tensors, ...forward } = request
+    const { start, stopLayer } = forward
+    const blocks = this.spec.blocks.length
+    const plan = planBackward(this.spec, {
+      backward,
+      rows,
+      tensors,
+      range: {
+        first: start.kind === 'tokens' ? 0 : start.layer,
+        stop: stopLayer ?? blocks,
+        blocks,
+        embeds: start.kind === 'tokens',
+      },
+      quantised: this.#graphs.backward.quantised,
+    })
+    return this.#inTurn(() =>
+      new BackwardRun(this.spec, this.#graphs, this.layoutOf(forward), forward, plan).run(),
+    )
   }
 
   /** Final norm and unembedding of residual-stream rows [n, d_model] → logits [n, d_vocab]. */

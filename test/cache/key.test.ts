@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { canonicalHook, passKey, requestHash, tensorHash } from '../../main/cache/key'
+import { backwardKey, canonicalHook, passKey, requestHash, tensorHash } from '../../main/cache/key'
 import { runRequest, type RunInput, type RunRequestInput } from '../../preload/run'
 
 const model = 'f'.repeat(64)
@@ -25,6 +25,37 @@ describe('tensorHash', () => {
   it('hashes a view by what it shows, not by the buffer behind it', () => {
     const whole = Float32Array.of(9, 1, 2, 9)
     expect(tensorHash({ shape: [2], data: whole.subarray(1, 3) })).toBe(tensorHash(vector(1, 2)))
+  })
+})
+
+describe('backwardKey', () => {
+  const metric = (direction: string, hook = 'blocks.1.hook_resid_pre') =>
+    ({ kind: 'projection', hook, direction }) as const
+  const keyOf = (one: ReturnType<typeof metric>, tensors: RunInput['tensors'], hooks: string[] = []) => {
+    const run = input({ backward: { metric: one, hooks } }, tensors)
+    if (run.request.backward === undefined) throw new Error('nothing to differentiate')
+    return backwardKey('pass', run.request.backward, run)
+  }
+
+  it('is of the metric with the numbers of its tensors, whatever gradients are wanted', () => {
+    const key = keyOf(metric('d'), { d: vector(1, 2) })
+    expect(keyOf(metric('d', 'blocks.1.hook_in'), { d: vector(1, 2) }, ['hook_embed'])).toBe(key)
+    expect(keyOf(metric('d'), { d: vector(1, 3) })).not.toBe(key)
+    expect(keyOf(metric('d', 'hook_embed'), { d: vector(1, 2) })).not.toBe(key)
+  })
+
+  it('refuses a metric whose tensor is not there', () => {
+    expect(() => keyOf(metric('d'), {})).toThrow(/"d"/)
+  })
+
+  it('leaves the key of the pass as it is, and changes the hash of the request', () => {
+    const tensors = { d: vector(1) }
+    const run = input({ backward: { metric: metric('d'), hooks: [] } }, tensors)
+    expect(passKey('m', run)).toBe(passKey('m', input({})))
+    expect(requestHash(run)).not.toBe(requestHash(input({})))
+    expect(requestHash(run)).toBe(
+      requestHash(input({ backward: { metric: metric('d', 'blocks.1.hook_in'), hooks: [] } }, tensors)),
+    )
   })
 })
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CaptureMemory, type Compute, type RunOptions } from '../../main/cache/memory'
 import { PatchbayError } from '../../preload/errors'
-import { runRequest, type RunInput, type RunRequestInput } from '../../preload/run'
+import { noGradients, runRequest, type RunInput, type RunRequestInput } from '../../preload/run'
 
 const input = (request: Partial<RunRequestInput>): RunInput => ({
   request: runRequest.parse({ model: 'f'.repeat(64), rows: [[1, 2, 3]], logits: 'none', ...request }),
@@ -12,10 +12,12 @@ const MB = 2 ** 20
 
 /** Computes small arrays, one a capture, and remembers what it was asked for; may wait for `gate`. */
 function recorder(gate: Promise<void> = Promise.resolve()) {
-  const asked: { captures: string[]; logits: string }[] = []
+  const asked: { captures: string[]; logits: string; gradients?: string[] }[] = []
   const signals: (AbortSignal | undefined)[] = []
   const compute: Compute = async ({ request }, { signal, onProgress }) => {
-    asked.push({ captures: [...request.captures], logits: request.logits })
+    const { backward } = request
+    const gradients = backward === undefined ? {} : { gradients: [...backward.hooks] }
+    asked.push({ captures: [...request.captures], logits: request.logits, ...gradients })
     signals.push(signal)
     await Promise.race([
       gate,
@@ -28,6 +30,13 @@ function recorder(gate: Promise<void> = Promise.resolve()) {
       captures: Object.fromEntries(request.captures.map((hook) => [hook, array(hook.length)])),
       logits: request.logits === 'none' ? null : array(request.logits === 'all' ? 100 : 1),
       residual: request.stopLayer === undefined ? null : array(7),
+      ...(backward === undefined
+        ? noGradients()
+        : {
+            metric: array(3),
+            gradients: Object.fromEntries(backward.hooks.map((hook) => [hook, array(-hook.length)])),
+            weightGradients: Object.fromEntries(backward.weights.map((name) => [name, array(50)])),
+          }),
     }
   }
   return { asked, signals, compute }
@@ -61,6 +70,32 @@ describe('CaptureMemory', () => {
     const { captures } = await memory.run('m', input({ captures: ['hook_embed', 'hook_pos_embed'] }), compute)
     expect(asked[1]).toEqual({ captures: ['hook_pos_embed'], logits: 'none' })
     expect(Object.keys(captures)).toEqual(['hook_embed', 'hook_pos_embed'])
+  })
+
+  it('keeps gradients by their metric, and captures whatever is differentiated', async () => {
+    const memory = new CaptureMemory(MB)
+    const { asked, compute } = recorder()
+    const differentiated = (token: number, hooks: string[], weights: string[] = []) =>
+      input({
+        captures: ['hook_embed'],
+        backward: { metric: { kind: 'log-probability', token }, hooks, weights },
+      })
+    const ask = (request: RunInput) => memory.run('m', request, compute)
+    await ask(input({ captures: ['hook_embed'] }))
+    const first = await ask(differentiated(1, ['blocks.1.hook_in']))
+    expect(Object.keys(first.gradients)).toEqual(['blocks.1.hook_in'])
+    const again = await ask(differentiated(1, ['blocks.1.hook_resid_pre']))
+    expect(again.gradients['blocks.1.hook_resid_pre'].data).toBe(first.gradients['blocks.1.hook_in'].data)
+    expect(again.metric?.data[0]).toBe(3)
+    const more = await ask(differentiated(1, ['blocks.1.hook_resid_pre', 'hook_embed'], ['w']))
+    expect(more.weightGradients.w.data[0]).toBe(50)
+    await ask(differentiated(2, ['blocks.1.hook_resid_pre']))
+    expect(asked).toEqual([
+      { captures: ['hook_embed'], logits: 'none' },
+      { captures: [], logits: 'none', gradients: ['blocks.1.hook_resid_pre'] },
+      { captures: [], logits: 'none', gradients: ['hook_embed'] },
+      { captures: [], logits: 'none', gradients: ['blocks.1.hook_resid_pre'] },
+    ])
   })
 
   it('returns a hook point under the name that it was asked for, and finds it under the other', async () => {
@@ -164,7 +199,8 @@ describe('CaptureMemory', () => {
   })
 
   it('refuses a result that lacks what was asked for', async () => {
-    const empty: Compute = () => Promise.resolve({ lengths: [3], captures: {}, logits: null, residual: null })
+    const empty: Compute = () =>
+      Promise.resolve({ lengths: [3], captures: {}, logits: null, residual: null, ...noGradients() })
     await expect(
       new CaptureMemory(MB).run('m', input({ captures: ['hook_embed'] }), empty),
     ).rejects.toMatchObject({

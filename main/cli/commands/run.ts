@@ -2,10 +2,12 @@
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { PatchbayError } from '../../../preload/errors'
+import { backward } from '../../../preload/metric'
 import { runRequest, type RunRequestInput } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
 import { decodeSafetensors, float32Of } from '../../models/formats/safetensors'
 import { invalidInput } from '../../engine/dispatch'
+import { checkSetId } from '../../cache/store/labels'
 import type { Engine } from '../../engine/engine'
 import { forTerminal, writeTensors } from '../output'
 import { progressLine } from '../progress'
@@ -18,9 +20,12 @@ interface RunOptions extends ModelOptions {
   tensors?: string
   capture: string[]
   logits: 'none' | 'last' | 'all'
+  metric?: string
+  gradient: string[]
   out?: string
   json?: boolean
   top: string
+  keep?: string
 }
 
 export function addRun(program: Command): void {
@@ -31,13 +36,20 @@ export function addRun(program: Command): void {
     .option('--tensors <file>', 'a .safetensors file with the tensors that the request names')
     .option('-c, --capture <hook>', 'a hook point to capture; may be repeated', collect, [])
     .option('--logits <which>', 'none, last or all positions', 'last')
+    .option(
+      '--metric <json or file>',
+      'a number to differentiate, such as {"kind":"log-probability","token":5}',
+    )
+    .option('-g, --gradient <hook>', 'a hook point whose gradient is wanted; may be repeated', collect, [])
     .option('-o, --out <file>', 'write captures and logits to this .safetensors file')
     .option('--top <n>', 'how many next tokens to print', '10')
+    .option('--keep <set>', 'store what is computed on disk under this name (see patchbay cache)')
     .option('--json', 'print one JSON object')
     .action(async (options: RunOptions) => {
       await withModel(options, async (engine, model, signal) => {
         const request = await buildRequest(options, engine, model.handle, model.fingerprint)
         const tensors = options.tensors === undefined ? {} : await readTensors(options.tensors)
+        if (options.keep !== undefined) engine.activations.keep = { set: checkSetId(options.keep) }
         const line = progressLine()
         const result = await engine.call(
           'run.execute',
@@ -49,6 +61,9 @@ export function addRun(program: Command): void {
           const named = Object.entries(result.captures)
           if (result.logits !== null) named.push(['logits', result.logits])
           if (result.residual !== null) named.push(['residual', result.residual])
+          if (result.metric !== null) named.push(['metric', result.metric])
+          for (const gradients of [result.gradients, result.weightGradients])
+            named.push(...Object.entries(gradients).map(([name, tensor]) => gradientNamed(name, tensor)))
           await writeTensors(
             options.out,
             named.map(([name, tensor]) => ({ name, ...tensor })),
@@ -60,18 +75,28 @@ export function addRun(program: Command): void {
             ? []
             : await topTokens(engine, model.handle, result.logits, Number(options.top))
         const shapes = Object.entries(result.captures).map(([hook, { shape }]) => ({ hook, shape }))
+        const gradients = Object.entries(result.gradients).map(([hook, { shape }]) => ({ hook, shape }))
+        const metric = result.metric === null ? null : [...result.metric.data]
         if (options.json === true) {
           console.log(
             JSON.stringify({
               provenance: result.provenance,
               captures: shapes,
+              sources: result.sources,
+              metric,
+              gradients,
               next,
               out: options.out ?? null,
             }),
           )
           return
         }
-        for (const { hook, shape } of shapes) console.log(`${hook}  [${shape.join(', ')}]`)
+        for (const { hook, shape } of shapes)
+          console.log(
+            `${hook}  [${shape.join(', ')}]${result.sources?.[hook] === 'disk' ? '  from disk' : ''}`,
+          )
+        for (const { hook, shape } of gradients) console.log(`${GRADIENT}${hook}  [${shape.join(', ')}]`)
+        if (metric !== null) console.log(`metric  ${metric.map((value) => value.toPrecision(6)).join('  ')}`)
         next.forEach((row, index) => {
           if (next.length > 1) console.log(`row ${index}`)
           for (const { text, probability, logit } of row)
@@ -83,6 +108,11 @@ export function addRun(program: Command): void {
       })
     })
 }
+
+/** As the references call them. */
+const GRADIENT = 'grad.'
+
+const gradientNamed = (name: string, tensor: Tensor): [string, Tensor] => [`${GRADIENT}${name}`, tensor]
 
 const collect = (value: string, before: string[]): string[] => [...before, value]
 
@@ -106,23 +136,40 @@ async function buildRequest(
     rows: [encoded.tokens.map(({ id }) => id)],
     captures: options.capture,
     logits: options.logits,
+    backward: await backwardOf(options),
   }
 }
 
+async function backwardOf({ metric, gradient }: RunOptions): Promise<RunRequestInput['backward']> {
+  if (metric !== undefined) {
+    const parsed = backward.safeParse({ metric: await readJson(metric, 'The metric'), hooks: gradient })
+    if (!parsed.success) throw invalidInput('The metric', parsed.error)
+    return parsed.data
+  }
+  if (gradient.length === 0) return undefined
+  throw new PatchbayError('input.invalid', 'There is nothing to differentiate: --gradient needs --metric.', {
+    next: 'Say what the gradient is of, for example --metric \'{"kind":"cross-entropy"}\'.',
+    field: 'metric',
+  })
+}
+
 async function parseRequest(given: string): Promise<RunRequestInput> {
-  const text = given.trimStart().startsWith('{') ? given : await readFile(given, 'utf8')
-  let value: unknown
+  const parsed = runRequest.safeParse(await readJson(given, 'The request'))
+  if (!parsed.success) throw invalidInput('The request', parsed.error)
+  return parsed.data
+}
+
+/** JSON as it is given, or in a file. */
+async function readJson(given: string, what: string): Promise<unknown> {
+  const text = /^\s*[[{]/.test(given) ? given : await readFile(given, 'utf8')
   try {
-    value = JSON.parse(text)
+    return JSON.parse(text)
   } catch (cause) {
-    throw new PatchbayError('input.invalid', 'The request is not JSON.', {
-      next: 'Copy it again from the view.',
+    throw new PatchbayError('input.invalid', `${what} is not JSON.`, {
+      next: 'Check quotes and brackets, or give the name of a file with it.',
       cause,
     })
   }
-  const parsed = runRequest.safeParse(value)
-  if (!parsed.success) throw invalidInput('The request', parsed.error)
-  return parsed.data
 }
 
 async function readTensors(file: string): Promise<Record<string, Tensor>> {

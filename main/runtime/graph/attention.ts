@@ -20,9 +20,21 @@ export interface AttentionInputs {
   readonly sin: Value | null
   /** Added to the scores: 0 or −∞ (and ALiBi), broadcastable to [batch, head, pos, past + pos] */
   readonly bias: Value
-  /** [batch, kv_head, past, d_head] */
-  readonly pastKey: Value
-  readonly pastValue: Value
+  /** [batch, kv_head, past, d_head]; null where nothing lies before */
+  readonly pastKey: Value | null
+  readonly pastValue: Value | null
+  /** Where the tokens do not lie as [batch, pos]; unless given, they do. */
+  readonly columns?: TokenColumns
+}
+
+/** How tokens of rows that begin at different positions become columns for attention, and its output tokens again. */
+export interface TokenColumns {
+  /** Projected q, k or v [tokens, width] → [batch, pos, width] */
+  spread(value: Value, which: 'q' | 'k' | 'v'): Value
+  /** z [batch·pos, width] → [kept tokens, width] */
+  tokens(z: Value): Value
+  /** Of values [tokens, width] those rows that the rest of the block goes on with. */
+  kept(value: Value): Value
 }
 
 export interface AttentionOutputs {
@@ -50,15 +62,17 @@ export function attention(
   const v = hooks.at('attn.hook_v', projected.v, split(kvHeads))
   q = headNorm(context, spec.qNorm, q, heads, headDim)
   k = headNorm(context, spec.kNorm, k, kvHeads, headDim)
-  const wide = (value: Value, count: number): Value => g.reshape(value, ['batch', 'pos', count * headDim])
-  q = rotated(context, rope, inputs, wide(q, heads), heads)
-  k = rotated(context, rope, inputs, wide(k, kvHeads), kvHeads)
+  const wide = (value: Value, which: 'q' | 'k' | 'v'): Value =>
+    inputs.columns?.spread(value, which) ??
+    g.reshape(value, ['batch', 'pos', (which === 'q' ? heads : kvHeads) * headDim])
+  q = rotated(context, rope, inputs, wide(q, 'q'), heads)
+  k = rotated(context, rope, inputs, wide(k, 'k'), kvHeads)
   q = hooks.at('attn.hook_rot_q', q, split(heads))
   k = hooks.at('attn.hook_rot_k', k, split(kvHeads))
-  const attended = attend(context, spec, inputs, q, k, wide(v, kvHeads))
+  const attended = attend(context, spec, inputs, q, k, wide(v, 'v'))
   const z = hooks.at('attn.hook_z', attended.z, split(heads))
   const flat = g.reshape(z, ['batch*pos', heads * headDim])
-  return { ...attended, output: projectOut(context, spec, flat) }
+  return { ...attended, output: projectOut(context, spec, inputs.columns?.tokens(flat) ?? flat) }
 }
 
 /** Queries, keys and values, each [tokens, heads·d_head]. */

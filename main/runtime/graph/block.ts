@@ -64,13 +64,13 @@ export function pastInputs(
   }
 }
 
-/** The nodes of block `layer` on x [tokens, d_model], in a graph that may hold more than this block. */
+/** The nodes of block `layer` on the residual stream [tokens, d_model], in a graph that may hold more than this block. */
 export function blockNodes(
   context: Context<BlockSite>,
   spec: TransformerSpec,
   layer: number,
   inputs: AttentionInputs,
-  x: Value,
+  whole: Value,
 ): { resid: Value; presentKey: Value; presentValue: Value } {
   const { g, hooks } = context
   const block = spec.blocks[layer]
@@ -82,8 +82,11 @@ export function blockNodes(
     hooks.at(site, multiplied(g, norm(context, post, value), block.residualMultiplier), dims)
   const add = (a: Value, b: Value): Value => g.op('Add', [a, b], {})
 
-  const attentionInput = block.topology === 'post-norm' ? x : ln1(x)
-  const attended = attention(context, block.attention, rope, inputs, attentionInput)
+  const normedInput = block.topology === 'post-norm' ? whole : ln1(whole)
+  const attended = attention(context, block.attention, rope, inputs, normedInput)
+  const kept = (value: Value): Value => inputs.columns?.kept(value) ?? value
+  const x = kept(whole)
+  const attentionInput = normedInput === whole ? x : kept(normedInput)
   const { presentKey, presentValue } = attended
   const attnOut = sublayer(attended.output, block.attentionPostNorm, 'hook_attn_out')
   const mlpOut = (input: Value): Value =>

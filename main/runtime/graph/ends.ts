@@ -10,7 +10,8 @@ import { norm } from './norm'
 import type { Variant } from './variant'
 
 /**
- * Inputs: `tokens` [batch, pos] int64; `positions` [batch, pos] int64 (rows of the position table) where positions are
+ * Inputs: `tokens` [batch, pos] int64, or `rows` [batch, pos, width], those tokens' rows of the table, where they are looked
+ * up outside of the graph (`rowsGiven`); `positions` [batch, pos] int64 (rows of the position table) where positions are
  * learned. Outputs: `resid` [batch, pos, d_model], and the hook points before it by site.
  */
 export function embeddingGraph(
@@ -18,6 +19,7 @@ export function embeddingGraph(
   variant: Variant<OuterSite>,
   addWeight: AddWeight,
   lowering: Lowering,
+  rowsGiven = false,
 ): Graph {
   const g = new GraphBuilder('embedding')
   const context = {
@@ -26,9 +28,11 @@ export function embeddingGraph(
     hooks: new Hooks(g, { ...variant, captures: new Set(embeddingSites(spec)) }),
     lowering,
   } satisfies Context<OuterSite>
-  const tokens = g.input('tokens', 'int64', ['batch', 'pos'])
+  const rows = rowsGiven
+    ? g.input('rows', 'float32', ['batch', 'pos', spec.embedding.tokens.shape[1]])
+    : rowsOf(context, spec.embedding.tokens, g.input('tokens', 'int64', ['batch', 'pos']))
   const positions = spec.embedding.positions === null ? null : g.input('positions', 'int64', ['batch', 'pos'])
-  g.output(embeddingNodes(context, spec, tokens, positions), 'resid')
+  g.output(behindTable(context, spec, rows, positions), 'resid')
   return g.finish()
 }
 
@@ -36,16 +40,24 @@ const embeddingSites = ({ embedding }: TransformerSpec): OuterSite[] =>
   embedding.positions === null ? ['hook_embed'] : ['hook_embed', 'hook_pos_embed']
 
 /** tokens [batch, pos] → residual stream [batch, pos, d_model] at the input of block 0. */
-export function embeddingNodes(
+export const embeddingNodes = (
   context: Context<OuterSite>,
   spec: TransformerSpec,
   tokens: Value,
+  positions: Value | null,
+): Value => behindTable(context, spec, rowsOf(context, spec.embedding.tokens, tokens), positions)
+
+/** The same from the tokens' rows of the table [batch, pos, width]. */
+function behindTable(
+  context: Context<OuterSite>,
+  spec: TransformerSpec,
+  rows: Value,
   positions: Value | null,
 ): Value {
   const { g, hooks } = context
   const { embedding, dModel } = spec
   const dims = ['batch', 'pos', dModel]
-  let x = rowsOf(context, embedding.tokens, tokens)
+  let x = rows
   if (embedding.projection !== null) {
     const flat = g.reshape(x, ['batch*pos', embedding.projection.inputs])
     x = g.reshape(linear(context, embedding.projection, flat), dims)
@@ -79,12 +91,46 @@ export function unembeddingGraph(
 }
 
 /** x [tokens, d_model] → logits [tokens, d_vocab]. */
-export function unembeddingNodes(context: Context<OuterSite>, spec: TransformerSpec, x: Value): Value {
-  const { g } = context
-  const { unembedding } = spec
+export const unembeddingNodes = (context: Context<OuterSite>, spec: TransformerSpec, x: Value): Value =>
+  headNodes(context, spec, beforeHead(context, spec, x))
+
+/** x [tokens, d_model] → what the head multiplies [tokens, width]: through the final norm and any projection. */
+export function beforeHead(context: Context<OuterSite>, { unembedding }: TransformerSpec, x: Value): Value {
   const normed = norm(context, unembedding.norm, x, finalSites)
-  const projected = unembedding.projection === null ? normed : linear(context, unembedding.projection, normed)
-  const logits = multiplied(g, linear(context, unembedding.head, projected), unembedding.multiplier)
+  return unembedding.projection === null ? normed : linear(context, unembedding.projection, normed)
+}
+
+/** What the head multiplies [tokens, width] → logits [tokens, d_vocab]. */
+export const headNodes = (context: Context<OuterSite>, spec: TransformerSpec, h: Value): Value =>
+  finished(context.g, spec, linear(context, spec.unembedding.head, h))
+
+/** The logits of chosen tokens alone: h [rows, width], tokens [rows, t] int64 → [rows, t]. */
+export function chosenLogits(
+  context: Context<OuterSite>,
+  spec: TransformerSpec,
+  h: Value,
+  tokens: Value,
+): Value {
+  const { g, weight } = context
+  const { head } = spec.unembedding
+  const [rows, count] = tokens.shape
+  // Rows of an [in, out] matrix would be columns.
+  const columns =
+    head.layout === 'out-in'
+      ? rowsOf(context, head.weight, tokens)
+      : g.op('Gather', [g.op('Transpose', [weight(head.weight)], { perm: [1, 0] }), tokens], { axis: 0 })
+  const product = g.op('MatMul', [columns, g.reshape(h, [rows, head.inputs, 1])], {})
+  const dotted = g.reshape(product, [rows, count])
+  const logits =
+    head.bias === null
+      ? dotted
+      : g.op('Add', [dotted, g.op('Gather', [weight(head.bias), tokens], { axis: 0 })], {})
+  return finished(g, spec, logits)
+}
+
+/** Multiplier and soft-cap. */
+function finished(g: GraphBuilder, { unembedding }: TransformerSpec, raw: Value): Value {
+  const logits = multiplied(g, raw, unembedding.multiplier)
   const cap = unembedding.softcap
   return cap === null ? logits : multiplied(g, g.op('Tanh', [multiplied(g, logits, 1 / cap)], {}), cap)
 }

@@ -5,7 +5,7 @@ import { portInput, touches, type PortKind, type Variant } from './variant'
 
 export class Hooks<Site extends string> {
   constructor(
-    private readonly g: GraphBuilder,
+    protected readonly g: GraphBuilder,
     private readonly variant: Variant<Site>,
     /** Stands before input and output names where several blocks share one graph. */
     private readonly prefix = '',

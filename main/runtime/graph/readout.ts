@@ -2,10 +2,11 @@
 import type { OuterSite } from '../../../preload/hooks'
 import type { TransformerSpec } from '../../models/spec'
 import { GraphBuilder } from '../../onnx/builder'
-import { product, type Graph, type Value } from '../../onnx/graph'
+import { product, type Graph } from '../../onnx/graph'
 import { weightsIn, type AddWeight, type Context, type Lowering } from './context'
 import { unembeddingNodes } from './ends'
 import { Hooks } from './hooks'
+import { softmaxParts, sumOfRow } from './softmax'
 import { plainVariant } from './variant'
 
 /**
@@ -73,16 +74,3 @@ function start(name: string, addWeight: AddWeight, lowering: Lowering) {
   }
   return { g, context }
 }
-
-function softmaxParts(g: GraphBuilder, logits: Value) {
-  const max = maxOfRow(g, logits)
-  const shifted = g.op('Sub', [logits, max], {})
-  const p = g.op('Softmax', [shifted], { axis: -1 })
-  return { max, shifted, p, peak: maxOfRow(g, p) }
-}
-
-const maxOfRow = (g: GraphBuilder, x: Value): Value =>
-  g.op('ReduceMax', [x, g.integers([-1])], { keepdims: 1 })
-
-const sumOfRow = (g: GraphBuilder, x: Value, keepdims: 0 | 1): Value =>
-  g.op('ReduceSum', [x, g.integers([-1])], { keepdims })

@@ -44,7 +44,7 @@ function fused(
   v: Value,
 ): Attended {
   const attributes = { q_num_heads: spec.heads, kv_num_heads: spec.kvHeads, scale: spec.scale }
-  const inputs = [q, k, v, bias, pastKey, pastValue]
+  const inputs = [q, k, v, bias, ...(pastKey === null ? [] : [pastKey, pastValue])]
   const names = ['attention', 'present_key', 'present_value']
   if (!hooks.wants('attn.hook_pattern')) {
     const [z, presentKey, presentValue] = g.ops('Attention', inputs, attributes, names)
@@ -69,14 +69,15 @@ function writtenOut(
 ): Attended {
   const { g } = context
   const { heads, kvHeads, headDim } = spec
-  const present = (value: Value, past: Value): Value => {
+  const present = (value: Value, past: Value | null): Value => {
     const perHead = g.reshape(value, ['batch', 'pos', kvHeads, headDim])
-    return g.op('Concat', [past, g.op('Transpose', [perHead], { perm: [0, 2, 1, 3] })], { axis: 2 })
+    const own = g.op('Transpose', [perHead], { perm: [0, 2, 1, 3] })
+    return past === null ? own : g.op('Concat', [past, own], { axis: 2 })
   }
   const presentKey = present(k, pastKey)
   const presentValue = present(v, pastValue)
   const pattern = scoresAndPattern(context, spec, q, presentKey, bias)
-  const grouped = g.reshape(pattern, ['batch', kvHeads, heads / kvHeads, 'pos', 'past+pos'])
+  const grouped = g.reshape(pattern, ['batch', kvHeads, heads / kvHeads, 'pos', presentKey.shape[2]])
   const z = g.op('MatMul', [grouped, unsqueezed(g, presentValue)], {})
   const byPosition = g.op('Transpose', [z], { perm: [0, 3, 1, 2, 4] })
   return { z: g.reshape(byPosition, ['batch', 'pos', heads * headDim]), presentKey, presentValue }
@@ -104,7 +105,7 @@ export function scoresAndPattern(
   })
   const keys = g.op('Transpose', [unsqueezed(g, presentKey)], { perm: [0, 1, 2, 4, 3] })
   const product = g.op('MatMul', [queries, keys], {})
-  const shape: Dim[] = ['batch', heads, 'pos', 'past+pos']
+  const shape: Dim[] = ['batch', heads, 'pos', presentKey.shape[2]]
   const raw = softCapped(g, g.reshape(product, shape), softcap)
   const scores = hookScores(context, g.op('Add', [raw, bias], {}), bias, shape)
   return hooks.at('attn.hook_pattern', softmax(context, spec, scores), shape)

@@ -2,7 +2,7 @@
  * What a compiled graph is made for: which hook points it gives out, and which it lets be changed. Graphs are compiled
  * once for each variant; numbers (vectors, positions, rows) are inputs at run time.
  */
-import type { BlockSite, OuterSite } from '../../../preload/hooks'
+import { blockSites, type BlockSite, type OuterSite } from '../../../preload/hooks'
 
 /**
  * A place where an activation can be changed.
@@ -21,6 +21,11 @@ export const plainVariant = <Site extends string>(): Variant<Site> => ({
   captures: new Set(),
   ports: new Map(),
 })
+
+/** Hook points that lie inside a block's graph; the two at its ends do not. */
+export const graphSites = (Object.keys(blockSites) as BlockSite[]).filter(
+  (site) => site !== 'hook_resid_pre' && site !== 'hook_resid_post',
+)
 
 /** Equal variants have equal keys. */
 export function variantKey(variant: Variant<string>): string {
