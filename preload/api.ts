@@ -3,6 +3,7 @@
  * progress. Every message is validated where it enters; errors are always a `WireError`.
  */
 import { z } from 'zod'
+import { attributionCalls } from './attribution'
 import { certificate, certificateProgress } from './certificate'
 import { wireError } from './errors'
 import {
@@ -22,6 +23,7 @@ import {
   hubRequest,
   hubSearch,
 } from './hub'
+import { modelForecast } from './forecast'
 import { onnxReport } from './onnx-report'
 import { contrastPair, preset } from './preset'
 import { encodedPrompt, promptSpec, tokenInfo } from './prompt'
@@ -36,6 +38,7 @@ import {
   sampling,
   tokenIds,
 } from './run'
+import { sweepCalls } from './sweep'
 import { byteArray, floatTensor } from './tensor'
 import {
   activationView,
@@ -43,6 +46,7 @@ import {
   attentionLayer,
   attentionOverview,
   comparison,
+  evidence,
   lensCell,
   lensMap,
   nextTokens,
@@ -108,6 +112,8 @@ export const calls = {
     output: onnxReport.nullable(),
     progress: none,
   },
+  /** What opening a model will take of memory; nothing of it is loaded. Null for a graph that somebody else exported. */
+  'model.forecast': { input: modelSource, output: modelForecast.nullable(), progress: none },
   'model.open': { input: modelSource, output: modelDescription, progress: loadProgress },
   'model.describe': { input: z.object({ model: modelHandle }), output: modelDescription, progress: none },
   'model.close': { input: z.object({ model: modelHandle }), output: nothing, progress: none },
@@ -172,6 +178,11 @@ export const calls = {
       captures: z.record(z.string(), floatTensor),
       logits: floatTensor.nullable(),
       residual: floatTensor.nullable(),
+      metric: floatTensor.nullable(),
+      gradients: z.record(z.string(), floatTensor),
+      weightGradients: z.record(z.string(), floatTensor),
+      /** Where each output came from: hook points, `logits:last`, `residual`, `metric`, `gradient:HOOK` … */
+      sources: z.record(z.string(), z.enum(['memory', 'disk', 'computed'])).optional(),
     }),
     progress: blockProgress,
   },
@@ -221,7 +232,7 @@ export const calls = {
   },
   'activation.export': {
     input: subject.extend({ hook: z.string(), format: z.enum(exportFormats) }),
-    output: exportedFile,
+    output: exportedFile.extend({ evidence }),
     progress: blockProgress,
   },
 
@@ -240,6 +251,10 @@ export const calls = {
     output: attentionComparison,
     progress: blockProgress,
   },
+
+  ...attributionCalls,
+
+  ...sweepCalls,
 
   'preset.list': {
     input: nothing,

@@ -3,13 +3,17 @@ import { Command, CommanderError } from 'commander'
 import { version } from '../../package.json'
 import { asPatchbayError } from '../../preload/errors'
 import { addBench } from './bench/command'
+import { addAttribute } from './commands/attribute'
+import { addCache } from './commands/cache'
 import { addCertify } from './commands/certify'
 import { addGenerate } from './commands/generate'
 import { addHub } from './commands/hub'
 import { addModels } from './commands/models'
+import { addPatch } from './commands/patch'
 import { addReferenceScript } from './commands/reference-script'
 import { addRun } from './commands/run'
 import { addScreenshot } from './commands/screenshot'
+import { addTrain } from './commands/train'
 import { printError } from './output'
 import { addVerify } from './verify/command'
 
@@ -22,13 +26,17 @@ async function main(): Promise<void> {
   const commands = [
     addRun,
     addGenerate,
+    addPatch,
+    addAttribute,
     addVerify,
     addCertify,
     addReferenceScript,
     addBench,
     addModels,
+    addCache,
     addHub,
     addScreenshot,
+    addTrain,
   ]
   for (const add of commands) add(program)
   try {

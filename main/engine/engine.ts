@@ -8,15 +8,19 @@ import { version } from '../../package.json'
 import type { CallInput, CallName, CallOutput, EngineStatus } from '../../preload/api'
 import type { ModelSource } from '../../preload/model'
 import { CertificateStore } from '../analysis/parity/store'
+import { DiskCaptures } from '../cache/disk'
 import { CaptureMemory } from '../cache/memory'
+import { ActivationStore } from '../cache/store/store'
 import { openHub, type Hub } from '../models/hub'
 import { Library } from '../models/library'
 import { onnxruntimeVersion, providerReports } from '../runtime'
 import { PresetStore } from '../steering/preset-store'
 import { callHandler, Connection, type CallOptions, type EnginePort } from './dispatch'
 import type { Handlers } from './handler'
+import { keepHeapSmall } from './heap'
 import { createHandlers } from './handlers'
 import { OpenModels } from './open-models'
+import { WaveSizes } from './wave-sizes'
 
 export interface EngineOptions {
   /** Presets, library, certificates: kept. */
@@ -32,16 +36,22 @@ const CAPTURE_MEMORY = 256 * 2 ** 20
 const STATUS_EVERY_MS = 2000
 
 export class Engine {
+  readonly assetsDir: string
   readonly library: Library
   readonly hub: Hub = openHub()
   readonly presets: PresetStore
   readonly certificates: CertificateStore
   readonly models: OpenModels
+  readonly waveSizes: WaveSizes
+  /** Activations on disk. */
+  readonly activations: DiskCaptures
   private readonly handlers: Handlers
   private readonly connections = new Set<Connection>()
   private ticker: NodeJS.Timeout | null = null
 
   constructor(options: EngineOptions) {
+    keepHeapSmall()
+    this.assetsDir = options.assetsDir
     this.library = new Library(path.join(options.dataDir, 'library.json'))
     this.presets = new PresetStore({
       own: path.join(options.dataDir, 'presets'),
@@ -51,10 +61,18 @@ export class Engine {
       patchbay: version,
       onnxruntime: onnxruntimeVersion,
     })
+    this.activations = new DiskCaptures(() =>
+      ActivationStore.open(path.join(options.dataDir, 'activations'), {
+        producer: `patchbay ${version}, onnxruntime ${onnxruntimeVersion}`,
+        onDamage: (error) => console.warn(`A stored activation was set aside: ${error.message}`),
+      }),
+    )
+    this.waveSizes = new WaveSizes(options.cacheDir)
     this.models = new OpenModels({
       assetsDir: options.assetsDir,
       cacheDir: options.cacheDir,
       captures: new CaptureMemory(CAPTURE_MEMORY),
+      disk: this.activations,
       library: this.library,
       certificates: this.certificates,
     })
@@ -107,6 +125,7 @@ export class Engine {
     this.stopTicker()
     for (const connection of this.connections) connection.cancelAll()
     await this.models.closeAll()
+    await this.activations.close()
   }
 
   private broadcastStatus(): void {

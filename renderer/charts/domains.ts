@@ -64,6 +64,7 @@ export const quantities = {
     domain: fixed('diverging', -1, 1),
     sequential: 'viridis',
   },
+  attentionChange: { title: 'attention, patched − base', domain: symmetric, sequential: 'viridis' },
   entropy: { title: 'entropy (nats)', domain: fromZero, sequential: 'cividis' },
   divergence: { title: 'KL divergence (nats)', domain: fromZero, sequential: 'cividis' },
   norm: { title: 'L2 norm', domain: fromZero, sequential: 'cividis' },

@@ -2,7 +2,13 @@
 import { readFileSync } from 'node:fs'
 import { Tokenizer } from '@huggingface/tokenizers'
 import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
-import { noGradients, type GenerateInput, type Intervention, type RunInput, type RunResult } from '../../preload/run'
+import {
+  noGradients,
+  type GenerateInput,
+  type Intervention,
+  type RunInput,
+  type RunResult,
+} from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
 import { residualPoints } from '../../preload/hooks'
 import type {

@@ -2,13 +2,16 @@
 import { InvalidArgumentError, Option, type Command } from 'commander'
 import { PatchbayError } from '../../../preload/errors'
 import { WholeModel } from '../../runtime'
-import { withModelOptions } from '../commands/model-option'
+import { bytes, withModelOptions } from '../commands/model-option'
 import { withModel, type ModelOptions } from '../session'
+import { attribution, measuredPasses, measurePeak, type MeasuredPass } from './attribution'
 import { measureOurs } from './measure-child'
+import { patchHeads, patchResid } from './patching'
 import { importing, precision } from './precision'
 import { startFloor, startOurs } from './startup-child'
 import { startup } from './startup'
-import { tasks, type BenchContext, type TaskResult } from './tasks'
+import { store } from './store'
+import { tasks as plainTasks, type BenchContext, type TaskResult } from './tasks'
 
 interface BenchOptions extends ModelOptions {
   tasks: string[]
@@ -19,31 +22,50 @@ interface BenchOptions extends ModelOptions {
   childWeights?: string
   childFeeds?: string
   childMeasure?: boolean
+  childPeak?: MeasuredPass
+  storeSize: number
+  storeEntries: number
 }
 
+const tasks = { ...plainTasks, patch_resid: patchResid, patch_heads: patchHeads } as const
+
 /** Tasks that start processes of their own. */
-const restarting = { startup, import: importing, precision } as const
-const usualTasks = ['startup', ...Object.keys(tasks)]
-const taskNames = [...usualTasks, 'import', 'precision']
+const restarting = { startup, attribution, import: importing, precision } as const
+const usualTasks = ['startup', ...Object.keys(plainTasks)]
+const taskNames = [...usualTasks, 'patch_resid', 'patch_heads', 'attribution', 'import', 'precision', 'store']
 
 export function addBench(program: Command): void {
   withModelOptions(program.command('bench'))
     .description('Time start-up, import, forward, capture, generation and precisions, each beside its floor.')
     .addOption(new Option('--tasks <names...>', 'which tasks').choices(taskNames).default(usualTasks))
     .option('--runs <n>', 'timed runs of each', runCount, 9)
+    .option('--store-size <size>', 'store: how large a store to read from', bytes, 5e9)
+    .option(
+      '--store-entries <n>',
+      'store: how many entries the store has that is opened',
+      runCount,
+      1_000_000,
+    )
     .option('--json', 'one JSON line a task')
     .addOption(new Option('--child-tokens <ids>').hideHelp())
     .addOption(new Option('--child-graph <file>').hideHelp())
     .addOption(new Option('--child-weights <folder>').hideHelp())
     .addOption(new Option('--child-feeds <file>').hideHelp())
     .addOption(new Option('--child-measure').hideHelp())
+    .addOption(new Option('--child-peak <pass>').choices(measuredPasses).hideHelp())
     .action(async (options: BenchOptions) => {
-      const { childTokens, childGraph, childWeights, childFeeds } = options
+      const { childTokens, childGraph, childWeights, childFeeds, childPeak } = options
+      if (childPeak !== undefined) return measurePeak(options, childPeak)
       if (options.childMeasure === true) return measureOurs(options)
       if (childTokens !== undefined) return startOurs(options, childTokens.split(',').map(Number))
       if (childGraph !== undefined && childWeights !== undefined && childFeeds !== undefined)
         return startFloor(childGraph, childWeights, childFeeds)
-      await bench(options)
+      const { storeSize, storeEntries } = options
+      // It needs no model.
+      if (options.tasks.includes('store'))
+        print(await store({ bytes: storeSize, entries: storeEntries }), options)
+      const others = options.tasks.filter((name) => name !== 'store')
+      if (others.length > 0) await bench({ ...options, tasks: others })
     })
 }
 
@@ -57,14 +79,18 @@ async function bench(options: BenchOptions): Promise<void> {
       for (const name of options.tasks) {
         signal.throwIfAborted()
         const result = await runTask(name, context, options)
-        const memory = Math.round(process.memoryUsage.rss() / 2 ** 20)
-        const line = { ...result, detail: { ...result.detail, rss_mb: memory } }
-        console.log(options.json === true ? JSON.stringify(line) : text(line))
+        print(result, options)
       }
     } finally {
       await floor.release()
     }
   })
+}
+
+function print(result: TaskResult, { json }: BenchOptions): void {
+  const memory = Math.round(process.memoryUsage.rss() / 2 ** 20)
+  const line = { ...result, detail: { ...result.detail, rss_mb: memory } }
+  console.log(json === true ? JSON.stringify(line) : text(line))
 }
 
 function runTask(name: string, context: BenchContext, options: BenchOptions): Promise<TaskResult> {

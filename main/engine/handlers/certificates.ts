@@ -1,6 +1,6 @@
 /** Parity certificates: what is known of a model's numbers, and checking them. */
 import { certifyAgainst, certifyItself } from '../../analysis/parity/certificate'
-import { referenceScript } from '../../analysis/parity/reference-script'
+import { noScriptFor, referenceScript } from '../../analysis/parity/reference-script'
 import type { Engine } from '../engine'
 import type { HandlerPart } from '../handler'
 
@@ -29,6 +29,7 @@ export const certificateHandlers = ({ models, certificates }: Engine): HandlerPa
   },
   'certificate.script': async ({ model: handle }) => {
     const model = await models.get(handle)
+    if (model.description.format === 'onnx') throw noScriptFor(model.facts.name)
     return referenceScript({ ...model.facts, place: model.place, tokenizer: model.tokenizer })
   },
 })

@@ -1,6 +1,7 @@
 /** The table of all handlers: each area gives its part, and the type makes sure that none is missing. */
 import type { Engine } from '../engine'
 import type { Handlers } from '../handler'
+import { attributionHandlers } from './attribution'
 import { certificateHandlers } from './certificates'
 import { compareHandlers } from './compare'
 import { hubHandlers } from './hub'
@@ -10,6 +11,7 @@ import { presetHandlers } from './presets'
 import { promptHandlers } from './prompts'
 import { runHandlers } from './runs'
 import { steerHandlers } from './steer'
+import { sweepHandlers } from './sweep'
 import { viewHandlers } from './views'
 
 export function createHandlers(engine: Engine): Handlers {
@@ -23,6 +25,8 @@ export function createHandlers(engine: Engine): Handlers {
     ...runHandlers(engine),
     ...viewHandlers(engine),
     ...compareHandlers(engine),
+    ...attributionHandlers(engine),
+    ...sweepHandlers(engine),
     ...presetHandlers(engine),
     ...steerHandlers(engine),
   }

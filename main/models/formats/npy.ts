@@ -1,58 +1,16 @@
 /**
- * NumPy's `.npy`: one array with a small header (numpy/lib/format.py, versions 1.0 and 2.0), little-endian, row-major.
+ * NumPy's `.npy`, read: one array with a small header (numpy/lib/format.py, versions 1.0 and 2.0), little-endian, row-major.
+ * What writes it is shared with the window, see preload/npy.ts.
  */
-import { PatchbayError } from '../../../preload/errors'
+import { npyDescriptions, npyMagic, type NpyArray, type NpyType } from '../../../preload/npy'
 import { view } from './decode'
 import { malformed, quoted } from './malformed'
 import { elementsOf } from './storage'
 
-/** An array by its element type. float16 is kept as its bits, bool as 0 and 1. */
-export type NpyArray = { shape: readonly number[] } & (
-  | { type: 'float64'; data: Float64Array }
-  | { type: 'float32'; data: Float32Array }
-  | { type: 'float16'; data: Uint16Array }
-  | { type: 'int64'; data: BigInt64Array }
-  | { type: 'int32'; data: Int32Array }
-  | { type: 'uint8' | 'bool'; data: Uint8Array }
-)
-export type NpyType = NpyArray['type']
-
-const descriptions: Readonly<Record<NpyType, string>> = {
-  float64: '<f8',
-  float32: '<f4',
-  float16: '<f2',
-  int64: '<i8',
-  int32: '<i4',
-  uint8: '|u1',
-  bool: '|b1',
-}
+export { encodeNpy, type NpyArray, type NpyType } from '../../../preload/npy'
 
 /** NumPy itself refuses headers beyond 10,000 bytes unless told otherwise. */
 const longestHeader = 65536
-
-const magic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
-
-/** An array as the bytes of a `.npy` file. @throws PatchbayError `input.invalid` where shape and data disagree */
-export function encodeNpy(array: NpyArray): Uint8Array<ArrayBuffer> {
-  const { type, shape, data } = array
-  if (elementsOf(shape) !== data.length)
-    throw new PatchbayError(
-      'input.invalid',
-      `An array of shape ${shape.join(' × ')} has not ${data.length} elements.`,
-      { next: 'Give the shape that belongs to the data.' },
-    )
-  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`
-  const text = `{'descr': '${descriptions[type]}', 'fortran_order': False, 'shape': ${tuple}, }`
-  // Version 1.0: two bytes of header length are plenty for a shape. Padded with spaces and a line feed to 64 bytes.
-  const start = Math.ceil((10 + text.length + 1) / 64) * 64
-  const bytes = new Uint8Array(start + data.byteLength).fill(0x20, 0, start)
-  bytes.set([...magic, 1, 0])
-  new DataView(bytes.buffer).setUint16(8, start - 10, true)
-  bytes.set(new TextEncoder().encode(text), 10)
-  bytes[start - 1] = 0x0a
-  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), start)
-  return bytes
-}
 
 /**
  * An array out of the bytes of a `.npy` file; the data is a view into them where it lies aligned.
@@ -79,7 +37,7 @@ export function decodeNpy(bytes: Uint8Array, label: string): NpyArray {
 }
 
 function headerOf(bytes: Uint8Array, label: string): { text: string; start: number } {
-  if (bytes.length < 10 || magic.some((byte, i) => bytes[i] !== byte))
+  if (bytes.length < 10 || npyMagic.some((byte, i) => bytes[i] !== byte))
     throw malformed(label, 'does not begin like an .npy file', { field: 'magic', offset: 0 })
   const version = bytes[6]
   if ((version !== 1 && version !== 2) || bytes[7] !== 0)
@@ -115,7 +73,7 @@ function fieldsOf(text: string, label: string) {
   if (!/^\}[ \n]*$/.test(text.slice(end)) || found.size !== 3)
     throw bad("has a header that is not {'descr', 'fortran_order', 'shape'}")
   const description = (found.get('descr') ?? '').slice(1, -1)
-  const type = npyTypes.find((candidate) => descriptions[candidate] === description)
+  const type = npyTypes.find((candidate) => npyDescriptions[candidate] === description)
   if (type === undefined) throw bad(`has elements of type ${quoted(description)}, which are not read`)
   const order = found.get('fortran_order')
   if (order !== 'True' && order !== 'False') throw bad('has a fortran_order that is neither True nor False')
@@ -128,7 +86,7 @@ function fieldsOf(text: string, label: string) {
   return { type, description, shape, fortran: order === 'True' && shape.length > 1 }
 }
 
-const npyTypes = Object.keys(descriptions) as NpyType[]
+const npyTypes = Object.keys(npyDescriptions) as NpyType[]
 
 function arrayOf(type: NpyType, shape: readonly number[], bytes: Uint8Array, length: number): NpyArray {
   switch (type) {

@@ -1,11 +1,14 @@
 /** The next-token distribution of one patched run, beside those of the two prompts as they are. */
-import type { CallInput } from '../../../preload/api'
 import type { TokenInfo } from '../../../preload/prompt'
 import type { NextTokens } from '../../../preload/views'
-import { services } from '../../services'
+
+/** Likeliest tokens of the clean and of the corrupt prompt, after their last token; null where they are not there yet. */
+export interface Baselines {
+  clean: NextTokens | null
+  corrupt: NextTokens | null
+}
 
 export interface SiteDistribution {
-  tokens: TokenInfo[]
   /** Probability of each token; NaN where it is not among a baseline's likeliest. */
   patched: number[]
   clean: number[]
@@ -27,33 +30,18 @@ export const likeliest = (p: Float64Array, count: number): number[] =>
     .sort((a, b) => p[b] - p[a])
     .slice(0, count)
 
-/**
- * @param input of the sweep, with the site
- * @param baselines likeliest tokens of the clean and of the corrupt prompt, after their last token
- */
-export async function siteDistribution(
-  input: CallInput<'sweep.site'>,
-  baselines: { clean: NextTokens | null; corrupt: NextTokens | null },
-  signal: AbortSignal,
-): Promise<SiteDistribution> {
-  const { engine } = services()
-  const { request, tensors } = await engine.call('sweep.site', input, { signal })
-  const run = await engine.call(
-    'run.execute',
-    { model: input.model, request: { ...request, logits: 'last' }, tensors },
-    { signal },
-  )
-  const vocab = run.logits?.shape.at(-1) ?? 0
-  const p = probabilities(run.logits?.data.subarray(0, vocab) ?? [])
-  const tops = [...(baselines.clean?.top.slice(0, 3) ?? []), ...(baselines.corrupt?.top.slice(0, 3) ?? [])]
-  const ids = [...new Set([...likeliest(p, 6), ...tops.map(({ id }) => id)])]
-  const tokens = await engine.call('tokens.describe', { model: input.model, ids }, { signal })
+/** Ids worth showing: what the patched run and what both prompts expect most. */
+export function shownIds(patched: Float64Array, { clean, corrupt }: Baselines): number[] {
+  const tops = [...(clean?.top.slice(0, 3) ?? []), ...(corrupt?.top.slice(0, 3) ?? [])]
+  return [...new Set([...likeliest(patched, 6), ...tops.map(({ id }) => id)])]
+}
+
+export function distributionOf(
+  tokens: readonly TokenInfo[],
+  patched: Float64Array,
+  { clean, corrupt }: Baselines,
+): SiteDistribution {
   const of = (next: NextTokens | null) =>
-    ids.map((id) => next?.top.find((candidate) => candidate.id === id)?.probability ?? NaN)
-  return {
-    tokens,
-    patched: ids.map((id) => p[id]),
-    clean: of(baselines.clean),
-    corrupt: of(baselines.corrupt),
-  }
+    tokens.map(({ id }) => next?.top.find((candidate) => candidate.id === id)?.probability ?? NaN)
+  return { patched: tokens.map(({ id }) => patched[id]), clean: of(clean), corrupt: of(corrupt) }
 }

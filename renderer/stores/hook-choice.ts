@@ -1,13 +1,14 @@
 /**
- * Which hook point the layers view shows. It follows the shared selection from layer to layer, and selecting one in a block
- * makes that block the shared selection.
+ * Which hook point the layers view shows; other views choose one to be looked at there. It follows the shared selection from
+ * layer to layer, and choosing one in a block makes that block the shared selection.
  */
-import { computed, ref, watch, type ComputedRef } from 'vue'
-import type { HookPointInfo } from '../../../preload/model'
-import { useModels } from '../../stores/models'
-import { useSelection } from '../../stores/selection'
+import { defineStore } from 'pinia'
+import { computed, ref, watch } from 'vue'
+import type { HookPointInfo } from '../../preload/model'
+import { useModels } from './models'
+import { useSelection } from './selection'
 
-export function useHookChoice(): { hook: ComputedRef<HookPointInfo | null>; choose: (name: string) => void } {
+export const useHookChoice = defineStore('hook choice', () => {
   const models = useModels()
   const selection = useSelection()
   const site = ref('hook_resid_post')
@@ -44,4 +45,4 @@ export function useHookChoice(): { hook: ComputedRef<HookPointInfo | null>; choo
     },
   )
   return { hook, choose }
-}
+})

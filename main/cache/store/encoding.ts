@@ -1,0 +1,160 @@
+/** Values of an entry to the bytes that are kept, and slices of them back. What is lost is stated. */
+import { decodeFloat32, view } from '../../models/formats/decode'
+import { encodeBfloat16, encodeFloat16 } from '../../models/formats/float16'
+import { asBytes } from './checksum'
+import type { Dtype, EntryError, EntryStorage } from './entry'
+
+export interface Encoded {
+  storage: EntryStorage
+  bytes: Uint8Array
+  /** Of int8: one float32 for each vector along the last axis. */
+  scale: Uint8Array | null
+  error: EntryError
+}
+
+/**
+ * @param width size of the last axis
+ * A value that the dtype can not hold (beyond float16's 65504; for int8 anything that is not finite) makes the whole entry
+ * float32: an activation outlier must not become infinite in silence.
+ */
+export function encode(values: Float32Array, dtype: Dtype, width: number): Encoded {
+  switch (dtype) {
+    case 'float32':
+      return exact(values)
+    case 'float16': {
+      const error = roundingError(values, halfFloat)
+      return error === null ? exact(values) : rounded('F16', encodeFloat16(values), error)
+    }
+    case 'bfloat16': {
+      const error = roundingError(values, brainFloat)
+      return error === null ? exact(values) : rounded('BF16', encodeBfloat16(values), error)
+    }
+    case 'int8':
+      return quantise(values, width) ?? exact(values)
+  }
+}
+
+const exact = (values: Float32Array): Encoded => ({
+  storage: 'F32',
+  bytes: asBytes(values),
+  scale: null,
+  error: { max: 0, relative: 0 },
+})
+
+const rounded = (storage: 'F16' | 'BF16', bits: Uint16Array, error: EntryError): Encoded => ({
+  storage,
+  bytes: asBytes(bits),
+  scale: null,
+  error,
+})
+
+/** A 16-bit format as seen from float32's bits. */
+interface ShortFormat {
+  /** float32 bits of the least magnitude that rounds to infinity, and of the least normal number. */
+  overflow: number
+  normal: number
+  /** Mantissa bits that are dropped, and how many are kept. */
+  dropped: number
+  kept: number
+  /** Distance of numbers below the least normal one. */
+  step: number
+}
+
+const halfFloat: ShortFormat = {
+  overflow: 0x477ff000,
+  normal: 0x38800000,
+  dropped: 0x1fff,
+  kept: 10,
+  step: 2 ** -24,
+}
+const brainFloat: ShortFormat = {
+  overflow: 0x7f7f8000,
+  normal: 0x00800000,
+  dropped: 0xffff,
+  kept: 7,
+  step: 2 ** -133,
+}
+
+/**
+ * The most that rounding to the nearest can change: half the distance of neighbours at the largest finite value; 0 where
+ * no value has bits to drop. Null where a finite value would become infinite. One pass over the bits, since every value of
+ * an extraction goes through it.
+ */
+function roundingError(values: Float32Array, format: ShortFormat): EntryError | null {
+  const { overflow, normal, dropped, kept, step } = format
+  const bits = new Int32Array(values.buffer, values.byteOffset, values.length)
+  let largest = 0
+  let lost = 0
+  for (let i = 0; i < bits.length; i++) {
+    const magnitude = bits[i] & 0x7fffffff
+    if (magnitude >= 0x7f800000) continue
+    if (magnitude > largest) largest = magnitude
+    lost |= magnitude >= normal ? magnitude & dropped : magnitude
+  }
+  if (largest >= overflow) return null
+  if (lost === 0) return { max: 0, relative: 0 }
+  const [value] = new Float32Array(Int32Array.of(largest).buffer)
+  const spacing = largest >= normal ? 2 ** ((largest >>> 23) - 127 - kept) : step
+  return { max: spacing / 2, relative: spacing / 2 / value }
+}
+
+/**
+ * Symmetric: scale = max|x| / 127 of each vector of `width` values, and the nearest of −127 … 127 times it. The error is
+ * measured. Null where a value is not finite.
+ */
+function quantise(values: Float32Array, width: number): Encoded | null {
+  const quants = new Int8Array(values.length)
+  const scales = new Float32Array(values.length / width)
+  let max = 0
+  let most = 0
+  for (let row = 0; row < scales.length; row++) {
+    const vector = values.subarray(row * width, (row + 1) * width)
+    let largest = 0
+    for (let i = 0; i < width; i++) {
+      const magnitude = Math.abs(vector[i])
+      if (!(magnitude < Infinity)) return null
+      if (magnitude > largest) largest = magnitude
+    }
+    if (largest > most) most = largest
+    scales[row] = largest / 127
+    const scale = scales[row]
+    if (scale === 0) {
+      if (largest > max) max = largest
+      continue
+    }
+    const inverse = 1 / scale
+    for (let i = 0; i < width; i++) {
+      const quant = Math.max(-127, Math.min(127, Math.round(vector[i] * inverse)))
+      quants[row * width + i] = quant
+      const error = Math.abs(vector[i] - Math.fround(quant * scale))
+      if (error > max) max = error
+    }
+  }
+  const error = { max, relative: most === 0 ? 0 : max / most }
+  return { storage: 'I8', bytes: asBytes(quants), scale: asBytes(scales), error }
+}
+
+function dequantise(quants: Int8Array, scales: Float32Array, width: number): Float32Array {
+  const out = new Float32Array(quants.length)
+  for (let row = 0; row < scales.length; row++)
+    for (let i = row * width; i < (row + 1) * width; i++) out[i] = quants[i] * scales[row]
+  return out
+}
+
+/**
+ * Values of a slice from its bytes.
+ * @param scales float32, one for each `width` values of the slice; null unless int8
+ */
+export function decode(
+  storage: EntryStorage,
+  bytes: Uint8Array,
+  scales: Uint8Array | null,
+  count: number,
+  width: number,
+): Float32Array {
+  if (scales !== null)
+    return dequantise(view(Int8Array, bytes, count), view(Float32Array, scales, scales.length / 4), width)
+  const out = new Float32Array(count)
+  decodeFloat32(storage, bytes, out)
+  return out
+}

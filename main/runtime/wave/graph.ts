@@ -1,0 +1,85 @@
+/**
+ * The graphs of a wave: a block, and the logits of a few tokens, on rows that begin at different positions. Their tokens
+ * lie one behind another without padding; only attention sees columns, and takes keys and values before a row's
+ * beginning from the base run.
+ */
+import type { BlockSite, OuterSite } from '../../../preload/hooks'
+import type { TransformerSpec } from '../../models/spec'
+import { GraphBuilder } from '../../onnx/builder'
+import type { Dim, Graph, Value } from '../../onnx/graph'
+import type { TokenColumns } from '../graph/attention'
+import { blockNodes } from '../graph/block'
+import { weightsIn, type AddWeight, type Lowering } from '../graph/context'
+import { beforeHead, chosenLogits } from '../graph/ends'
+import { Hooks } from '../graph/hooks'
+import { plainVariant } from '../graph/variant'
+
+/** Puts the base run's keys and values before those of the wave's own tokens. */
+class WaveHooks extends Hooks<BlockSite> {
+  constructor(
+    g: GraphBuilder,
+    private readonly base: Readonly<Partial<Record<BlockSite, Value>>>,
+  ) {
+    super(g, plainVariant())
+  }
+
+  override at(site: BlockSite, value: Value, dims: readonly Dim[]): Value {
+    const base = this.base[site]
+    return base === undefined ? super.at(site, value, dims) : this.g.op('Concat', [base, value], { axis: 0 })
+  }
+}
+
+/**
+ * Block `layer`. Inputs: `resid` [tokens, d_model]; `cos`, `sin` [batch, pos, rotary/2] where the block rotates; `bias`
+ * [1, 1|head, pos, pos]; the base run's `base_k`, `base_v` [pos, kv_head·d_head] as at their hook points; `query_at`
+ * [batch, pos], the token of each column; `key_at` [batch, pos], the same with the base's tokens before the wave's;
+ * `column_of` [kept], the flat column of each token that is given out. With `trims`, `kept` says which tokens those are:
+ * in the last block only the ones whose logits are read. Output: `resid_out` [kept, d_model].
+ */
+export function waveBlockGraph(
+  spec: TransformerSpec,
+  layer: number,
+  trims: boolean,
+  addWeight: AddWeight,
+  lowering: Lowering,
+): Graph {
+  const g = new GraphBuilder(`wave_block_${layer}`)
+  const { attention } = spec.blocks[layer]
+  // The builders' name for tokens one behind another.
+  const kept = 'batch*pos'
+  const resid = g.input('resid', 'float32', [trims ? 'tokens' : kept, spec.dModel])
+  const rope = attention.rope === null ? null : spec.ropes[attention.rope]
+  const angles = (name: string): Value | null =>
+    rope === null ? null : g.input(name, 'float32', ['batch', 'pos', rope.dim / 2])
+  const cos = angles('cos')
+  const sin = angles('sin')
+  const bias = g.input('bias', 'float32', ['?batch', '?head', 'pos', 'pos'])
+  const width = attention.kvHeads * attention.headDim
+  const baseOf = (name: string): Value => g.input(name, 'float32', ['base', width])
+  const hooks = new WaveHooks(g, { 'attn.hook_k': baseOf('base_k'), 'attn.hook_v': baseOf('base_v') })
+  const queryAt = g.input('query_at', 'int64', ['batch', 'pos'])
+  const keyAt = g.input('key_at', 'int64', ['batch', 'pos'])
+  const columnOf = g.input('column_of', 'int64', [kept])
+  const keptAt = trims ? g.input('kept', 'int64', [kept]) : null
+  const gather = (x: Value, at: Value): Value => g.op('Gather', [x, at], { axis: 0 })
+  const columns: TokenColumns = {
+    spread: (value, which) => gather(value, which === 'q' ? queryAt : keyAt),
+    tokens: (z) => gather(z, columnOf),
+    kept: (value) => (keptAt === null ? value : gather(value, keptAt)),
+  }
+  const context = { g, ...weightsIn(g, addWeight), hooks, lowering }
+  const inputs = { cos, sin, bias, pastKey: null, pastValue: null, columns }
+  g.output(blockNodes(context, spec, layer, inputs, resid).resid, 'resid_out')
+  return g.finish()
+}
+
+/** Inputs: `resid` [rows, d_model], `tokens` [rows, t] int64. Output: `logits` [rows, t] of those tokens alone. */
+export function waveHeadGraph(spec: TransformerSpec, addWeight: AddWeight, lowering: Lowering): Graph {
+  const g = new GraphBuilder('wave_head')
+  const hooks = new Hooks<OuterSite>(g, plainVariant())
+  const context = { g, ...weightsIn(g, addWeight), hooks, lowering }
+  const resid = g.input('resid', 'float32', ['rows', spec.dModel])
+  const tokens = g.input('tokens', 'int64', ['rows', 't'])
+  g.output(chosenLogits(context, spec, beforeHead(context, spec, resid), tokens), 'logits')
+  return g.finish()
+}

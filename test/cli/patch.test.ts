@@ -1,0 +1,66 @@
+/** `patchbay patch` on the embedded model: what it prints and writes. */
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { Command } from 'commander'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { addPatch } from '../../main/cli/commands/patch'
+import { decodeNpy } from '../../main/models/formats/npy'
+
+let folder: string
+let printed: string[]
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-patch-'))
+  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
+  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
+  printed = []
+  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function patch(...words: string[]): Promise<string> {
+  const program = new Command('patchbay').exitOverride()
+  addPatch(program)
+  await program.parseAsync(['patch', '--provider', 'cpu', ...words], { from: 'user' })
+  return printed.splice(0).join('\n')
+}
+
+const pair = ['--clean', 'The cat sat on the', '--corrupt', 'The dog sat on the']
+
+describe('patchbay patch', () => {
+  it('writes the same values as CSV, JSON and npy', async () => {
+    const file = (ending: string): string => path.join(folder, `sweep.${ending}`)
+    const ask = (ending: string) => patch(...pair, '--metric', 'kl', '--out', file(ending))
+    expect(await ask('csv')).toContain('sites run')
+    await ask('json')
+    await ask('npy')
+    const [comment, header, ...rows] = readFileSync(file('csv'), 'utf8').trim().split('\n')
+    expect(comment).toContain('denoising of blocks.0.hook_resid_pre')
+    expect(header).toBe('layer,position,hook,token,kl,kl normalised')
+    const json = JSON.parse(readFileSync(file('json'), 'utf8')) as {
+      raw: { shape: number[]; data: number[] }
+    }
+    const npy = decodeNpy(readFileSync(file('npy')), 'npy')
+    expect(npy.shape).toEqual(json.raw.shape.slice(1))
+    expect(rows).toHaveLength(npy.data.length)
+    const column = rows.map((row) => Number(row.split(',').at(-2)))
+    Array.from(npy.data, Number).forEach((value, i) => {
+      expect(column[i]).toBeCloseTo(value, 6)
+      expect(json.raw.data[i]).toBeCloseTo(value, 6)
+    })
+  })
+
+  it('says what is missing or wrong', async () => {
+    await expect(patch('--clean', 'The cat')).rejects.toThrow('two prompts')
+    await expect(patch(...pair)).rejects.toThrow('needs an answer')
+    await expect(patch(...pair, '--metric', 'kl', '--out', 'a.txt')).rejects.toThrow('can not be written')
+    const unequal = ['--clean', 'The cat', '--corrupt', 'The cat sat on the', '--metric', 'kl']
+    await expect(patch(...unequal)).rejects.toThrow('no alignment')
+    expect(await patch(...unequal, '--align')).toContain('no partner')
+  })
+})
