@@ -24,6 +24,7 @@ import {
   hubSearch,
 } from './hub'
 import { modelForecast } from './forecast'
+import { jobCalls } from './jobs'
 import { onnxReport } from './onnx-report'
 import { contrastPair, preset } from './preset'
 import { encodedPrompt, promptSpec, tokenInfo } from './prompt'
@@ -255,6 +256,8 @@ export const calls = {
   ...attributionCalls,
 
   ...sweepCalls,
+
+  ...jobCalls,
 
   'preset.list': {
     input: nothing,

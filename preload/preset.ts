@@ -59,9 +59,11 @@ export const preset = z.strictObject({
   /** How prompts are made for it; a prompt encoded otherwise is another experiment. */
   prompting: z.strictObject({ bos: z.enum(bosPolicies), template: z.enum(['none', 'chat']) }),
   origin: z.strictObject({
-    method: z.enum(['mean-difference', 'imported']),
+    /** optimised: trained to make given continuations likelier, others less likely. */
+    method: z.enum(['mean-difference', 'optimised', 'imported']),
+    /** Contrast pairs; of an optimised vector, prompts with their continuations. */
     pairs: z.number().int().nonnegative(),
-    /** sha256 of the canonical JSON of the contrast pairs. */
+    /** sha256 of the canonical JSON of them. */
     pairsHash: sha256.nullable(),
     position: z.enum(['last', 'mean']).nullable(),
   }),

@@ -8,6 +8,7 @@ import { addCache } from './commands/cache'
 import { addCertify } from './commands/certify'
 import { addGenerate } from './commands/generate'
 import { addHub } from './commands/hub'
+import { addJob } from './commands/job'
 import { addModels } from './commands/models'
 import { addPatch } from './commands/patch'
 import { addReferenceScript } from './commands/reference-script'
@@ -37,6 +38,7 @@ async function main(): Promise<void> {
     addHub,
     addScreenshot,
     addTrain,
+    addJob,
   ]
   for (const add of commands) add(program)
   try {

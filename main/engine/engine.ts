@@ -19,6 +19,7 @@ import { callHandler, Connection, type CallOptions, type EnginePort } from './di
 import type { Handlers } from './handler'
 import { keepHeapSmall } from './heap'
 import { createHandlers } from './handlers'
+import { EngineJobs } from './jobs'
 import { OpenModels } from './open-models'
 import { WaveSizes } from './wave-sizes'
 
@@ -43,6 +44,7 @@ export class Engine {
   readonly certificates: CertificateStore
   readonly models: OpenModels
   readonly waveSizes: WaveSizes
+  readonly jobs: EngineJobs
   /** Activations on disk. */
   readonly activations: DiskCaptures
   private readonly handlers: Handlers
@@ -76,6 +78,12 @@ export class Engine {
       library: this.library,
       certificates: this.certificates,
     })
+    this.jobs = new EngineJobs({
+      folder: path.join(options.dataDir, 'jobs'),
+      assetsDir: options.assetsDir,
+      open: (source, signal) => this.models.open(source, { signal }),
+      presets: this.presets,
+    })
     this.handlers = createHandlers(this)
   }
 
@@ -101,6 +109,13 @@ export class Engine {
     for (const source of sources) this.models.reopen(source)
   }
 
+  /** Goes on with the jobs that an earlier process left; one that fails says so itself. */
+  goOnWithJobs(): void {
+    this.jobs.goOn().catch((error: unknown) => {
+      console.error('The jobs could not be gone on with:', error)
+    })
+  }
+
   onOpenModels(listener: (sources: ModelSource[]) => void): void {
     this.models.onChange(() => {
       listener(this.models.sources())
@@ -124,6 +139,7 @@ export class Engine {
   async close(): Promise<void> {
     this.stopTicker()
     for (const connection of this.connections) connection.cancelAll()
+    await this.jobs.close()
     await this.models.closeAll()
     await this.activations.close()
   }

@@ -28,6 +28,7 @@ parent.on('message', (event) => {
       engine = new Engine(message)
       engine.onOpenModels((models) => parent.postMessage({ type: 'open-models', models }))
       engine.reopen(message.openModels)
+      engine.goOnWithJobs()
       parent.postMessage({ type: 'ready' })
       break
     }

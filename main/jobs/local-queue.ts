@@ -5,7 +5,7 @@ import type { JobContext, JobOutcome } from './kind'
 import type { JobKinds } from './kinds'
 import { claim } from './lease'
 import type { JobQueue } from './queue'
-import { isOver, type JobRecord, type JobState } from './record'
+import { isOver, type JobRecord, type JobState } from '../../preload/jobs'
 import { JobStore } from './store'
 
 /** A record is written at most this often for progress alone. */
@@ -18,6 +18,13 @@ interface Running {
   /** What the person asked for meanwhile; decides the state that the job ends in. */
   wanted: 'paused' | 'cancelled' | 'queued' | null
   readonly ended: Promise<void>
+}
+
+export interface QueueOptions {
+  /** Milliseconds since 1970. */
+  readonly now?: () => number
+  /** Whether to go on with what was waiting, or was left by a process that died; it is unless told otherwise. */
+  readonly goOn?: boolean
 }
 
 export class LocalQueue implements JobQueue {
@@ -39,8 +46,13 @@ export class LocalQueue implements JobQueue {
   ) {}
 
   /** Opens the queue, and goes on with what was waiting or was left by a process that died. */
-  static async open(store: JobStore, kinds: JobKinds, now: () => number = Date.now): Promise<LocalQueue> {
+  static async open(
+    store: JobStore,
+    kinds: JobKinds,
+    { now = Date.now, goOn = true }: QueueOptions = {},
+  ): Promise<LocalQueue> {
     const queue = new LocalQueue(store, kinds, now)
+    if (!goOn) return queue
     const { jobs } = await store.list()
     for (const { id, state } of jobs.reverse())
       if (state === 'running' || state === 'queued') queue.#waiting.push(id)
@@ -74,11 +86,13 @@ export class LocalQueue implements JobQueue {
 
   async list(): Promise<JobRecord[]> {
     const { jobs } = await this.store.list()
-    return jobs.map((job) => this.#live.get(job.id) ?? job)
+    return jobs.map((job) => newer(this.#live.get(job.id), job))
   }
 
   async get(id: string): Promise<JobRecord> {
-    return this.#live.get(id) ?? this.store.read(id)
+    const live = this.#live.get(id)
+    if (live !== undefined && this.#running?.id === id) return live
+    return newer(live, await this.store.read(id))
   }
 
   async pause(id: string): Promise<void> {
@@ -87,14 +101,20 @@ export class LocalQueue implements JobQueue {
       this.#running.pause.abort()
       return
     }
-    const record = await this.#waitingRecord(id, 'paused')
-    await this.#change(record, { state: 'paused', error: null })
+    await this.#claimed(id, async (record) => {
+      if (record.state !== 'queued') throw wrongState(record, 'paused')
+      this.#drop(id)
+      await this.#change(record, { state: 'paused', error: null })
+    })
   }
 
   async resume(id: string): Promise<void> {
-    const record = await this.get(id)
-    if (record.state !== 'paused' && record.state !== 'failed') throw wrongState(record, 'resumed')
-    await this.#change(record, { state: 'queued', error: null })
+    await this.#claimed(id, async (record) => {
+      // Nobody has it, so whoever queued or ran it is gone.
+      const left = (record.state === 'queued' || record.state === 'running') && !this.#waiting.includes(id)
+      if (record.state !== 'paused' && record.state !== 'failed' && !left) throw wrongState(record, 'resumed')
+      await this.#change(record, { state: 'queued', error: null })
+    })
     this.#waiting.push(id)
     this.#next()
   }
@@ -106,17 +126,21 @@ export class LocalQueue implements JobQueue {
       await this.#running.ended
       return
     }
-    const record = await this.get(id)
-    if (isOver(record.state) && record.state !== 'failed') throw wrongState(record, 'cancelled')
-    this.#drop(id)
-    await this.#change(record, { state: 'cancelled' })
+    await this.#claimed(id, async (record) => {
+      if (isOver(record.state) && record.state !== 'failed') throw wrongState(record, 'cancelled')
+      this.#drop(id)
+      await this.#change(record, { state: 'cancelled' })
+    })
   }
 
   async remove(id: string): Promise<void> {
-    if (this.#running?.id === id) throw wrongState(await this.get(id), 'removed')
-    this.#drop(id)
-    this.#live.delete(id)
-    await this.store.remove(id)
+    const record = await this.get(id)
+    if (this.#running?.id === id && record.state === 'running') throw wrongState(record, 'removed')
+    await this.#claimed(id, async () => {
+      this.#drop(id)
+      this.#live.delete(id)
+      await this.store.remove(id)
+    })
   }
 
   onChange(listener: (record: JobRecord) => void): () => void {
@@ -201,11 +225,24 @@ export class LocalQueue implements JobQueue {
     return this.#running?.wanted ?? otherwise
   }
 
-  async #waitingRecord(id: string, verb: string): Promise<JobRecord> {
-    const record = await this.get(id)
-    if (record.state !== 'queued') throw wrongState(record, verb)
-    this.#drop(id)
-    return record
+  /** Changes a job that is not running here, unless another process works on it. */
+  async #claimed(id: string, change: (record: JobRecord) => Promise<void>): Promise<void> {
+    const found = await this.get(id)
+    const { title, state } = found
+    if (this.#running?.id === id) {
+      if (state === 'running' || state === 'queued') throw wrongState(found, 'changed')
+      await this.#running.ended // a moment ago: its claim is still being given back
+    }
+    const lease = await claim(this.store.folderOf(id))
+    if (lease === null)
+      throw new PatchbayError('input.invalid', `Another process works on the job “${title}”.`, {
+        next: 'Stop it there: in the other window, or with Ctrl+C in its terminal.',
+      })
+    try {
+      await change(await this.get(id))
+    } finally {
+      await lease.release()
+    }
   }
 
   #drop(id: string): void {
@@ -238,6 +275,10 @@ export class LocalQueue implements JobQueue {
     return new Date(this.now()).toISOString()
   }
 }
+
+/** Another process may have gone on with a job that this one knew. */
+const newer = (live: JobRecord | undefined, stored: JobRecord): JobRecord =>
+  live !== undefined && live.updated >= stored.updated ? live : stored
 
 const wrongState = ({ title, state }: JobRecord, verb: string): PatchbayError =>
   new PatchbayError('input.invalid', `The job “${title}” is ${state} and can not be ${verb}.`, {

@@ -1,5 +1,5 @@
 /** What a queue of jobs can do, wherever it runs them: in this process, or on other machines. */
-import type { JobRecord } from './record'
+import type { JobRecord } from '../../preload/jobs'
 
 export interface JobQueue {
   /** @throws PatchbayError `input.invalid` where the kind or its input is not understood */
@@ -9,7 +9,10 @@ export interface JobQueue {
   get(id: string): Promise<JobRecord>
   /** A running job stops behind its next checkpoint, a waiting one where it is. */
   pause(id: string): Promise<void>
-  /** Queues a paused or failed job again. @throws PatchbayError `input.invalid` in any other state */
+  /**
+   * Queues a paused or failed job again, or one that a process left that is gone. @throws PatchbayError `input.invalid` in any
+   * other state, or where another process works on it
+   */
   resume(id: string): Promise<void>
   /** Stops a job for good; what it kept stays until it is removed. */
   cancel(id: string): Promise<void>

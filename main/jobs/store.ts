@@ -4,7 +4,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError, PatchbayError } from '../../preload/errors'
 import { writeWhole, type DurableOptions } from '../files/durable-file'
-import { jobId, jobRecord, type JobRecord } from './record'
+import { jobId, jobRecord, type JobRecord } from '../../preload/jobs'
 
 const recordFile = 'job.json'
 

@@ -3,14 +3,16 @@ import { createHash } from 'node:crypto'
 import { canonicalJson } from '../../preload/canonical'
 import { hookName } from '../../preload/hooks'
 import type { ContrastPair, Preset } from '../../preload/preset'
-import type { EncodedPrompt, PromptSpec } from '../../preload/prompt'
+import type { PromptSpec } from '../../preload/prompt'
 import { hookOf } from '../analysis/captures'
+import type { ModelFacts } from '../analysis/subject'
 import { throwIfCancelled } from '../runtime/cancelled'
 import type { PresetWithVectors } from './preset-file'
 import { idFromName } from './preset-store'
 import type { SteeringModel } from './subject'
 import { encodeVectorFile } from './vector-file'
-import { meanDifference, type DifferenceVector, type EncodedText, type TextPosition } from './vectors'
+import { readableText, type EncodedText, type TextPosition } from './text-activations'
+import { meanDifference, type DifferenceVector } from './vectors'
 
 export interface PairsRecipe {
   hook: string
@@ -42,14 +44,13 @@ export async function presetFromPairs(
   const hook = hookName(hookOf(model, recipe.hook))
   const encode = async (text: string): Promise<EncodedText> => {
     throwIfCancelled(options.signal)
-    return readable(await model.encode(promptFor(text, recipe), options.signal))
+    return readableText(await model.encode(promptFor(text, recipe), options.signal))
   }
   const pairs = []
   for (const { positive, negative } of recipe.pairs)
     pairs.push({ positive: await encode(positive), negative: await encode(negative) })
   const measured = await meanDifference(model, hook, pairs, recipe.position, options)
   const { bytes, vector } = encodeVectorFile(measured.vector)
-  const { facts } = model
   const preset: Preset = {
     format: 'patchbay.preset',
     version: 1,
@@ -58,13 +59,7 @@ export async function presetFromPairs(
     author: recipe.author,
     created,
     note: recipe.note,
-    model: {
-      fingerprint: facts.fingerprint,
-      name: facts.name,
-      family: facts.family,
-      tokenizerHash: facts.tokenizerHash,
-      templateHash: facts.templateHash,
-    },
+    model: presetModel(model.facts),
     sites: [{ hook, operation: 'add', target: 0, vector, positions: recipe.positions }],
     strength: { ...STRENGTH },
     norm: { policy: 'as-is', residualNorm: measured.residualNorm },
@@ -72,7 +67,7 @@ export async function presetFromPairs(
     origin: {
       method: 'mean-difference',
       pairs: recipe.pairs.length,
-      pairsHash: createHash('sha256').update(canonicalJson(recipe.pairs)).digest('hex'),
+      pairsHash: hashOf(recipe.pairs),
       position: recipe.position,
     },
     example: null,
@@ -80,17 +75,21 @@ export async function presetFromPairs(
   return { preset, vectors: [bytes], measured }
 }
 
+/** The model that a preset is for. */
+export const presetModel = ({
+  fingerprint,
+  name,
+  family,
+  tokenizerHash,
+  templateHash,
+}: ModelFacts): Preset['model'] => ({ fingerprint, name, family, tokenizerHash, templateHash })
+
+/** sha256 in hex of what a vector was made from. */
+export const hashOf = (origin: unknown): string =>
+  createHash('sha256').update(canonicalJson(origin)).digest('hex')
+
 /** How a preset wants its prompts made: as they stand, or as a user's message in the model's own template. */
 export const promptFor = (text: string, { bos, template }: Preset['prompting']): PromptSpec =>
   template === 'chat'
     ? { kind: 'chat', messages: [{ role: 'user', content: text }], addGenerationPrompt: true }
     : { kind: 'text', text, bos }
-
-/**
- * A first special token (BOS, or the template's opening) is the same in all texts and, as an attention sink, many times
- * longer than the others, so a mean leaves it out.
- */
-const readable = ({ tokens }: EncodedPrompt): EncodedText => ({
-  tokens: tokens.map(({ id }) => id),
-  skip: tokens[0]?.special ? 1 : 0,
-})

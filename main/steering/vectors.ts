@@ -5,26 +5,15 @@
  */
 import { PatchbayError } from '../../preload/errors'
 import { hookName, isResidual } from '../../preload/hooks'
-import { runRequest } from '../../preload/run'
-import type { Tensor } from '../../preload/tensor'
 import { hookOf } from '../analysis/captures'
 import type { AnalysisModel, RunOptions } from '../analysis/subject'
-import { throwIfCancelled } from '../runtime/cancelled'
 import { auc, pairedAccuracy } from './separation'
-
-/** One side of a pair in tokens; `skip` leading tokens (a BOS, which is the same everywhere) are left out of a mean. */
-export interface EncodedText {
-  tokens: readonly number[]
-  skip: number
-}
+import { dot, meanOf, textActivations, type EncodedText, type TextPosition } from './text-activations'
 
 export interface EncodedPair {
   positive: EncodedText
   negative: EncodedText
 }
-
-/** Which part of the text an activation stands for: its last token, or the mean over its tokens. */
-export type TextPosition = 'last' | 'mean'
 
 export interface DifferenceVector {
   /** mean(positive) − mean(negative), [d_model]. */
@@ -40,9 +29,6 @@ export interface DifferenceVector {
   accuracy: number
   auc: number
 }
-
-/** Rows of one run: enough to fill the machine, few enough that long texts fit. */
-const BATCH_TOKENS = 2048
 
 /**
  * The difference of means of contrast pairs at a hook point of the residual stream, accumulated in float64.
@@ -70,15 +56,13 @@ export async function meanDifference(
     })
 
   const texts = pairs.flatMap(({ positive, negative }) => [positive, negative])
-  const done = await activationsOf(
-    model,
-    { name: hookName(point), layer: point.layer },
-    texts,
-    position,
-    options,
-  )
-  const positives = done.activations.filter((_, i) => i % 2 === 0)
-  const negatives = done.activations.filter((_, i) => i % 2 === 1)
+  const { signal, onPairs } = options
+  const [at] = await textActivations(model, [point], texts, position, {
+    signal,
+    onTexts: (done, total) => onPairs?.(Math.floor(done / 2), total / 2),
+  })
+  const positives = at.activations.filter((_, i) => i % 2 === 0)
+  const negatives = at.activations.filter((_, i) => i % 2 === 1)
   const difference = subtract(meanOf(positives), meanOf(negatives))
   const norm = Math.sqrt(dot(difference, difference))
   if (!(norm > 0) || !Number.isFinite(norm))
@@ -96,7 +80,7 @@ export async function meanDifference(
   return {
     vector: Float32Array.from(difference),
     norm,
-    residualNorm: done.residualNorm,
+    residualNorm: at.meanNorm,
     positive,
     negative,
     accuracy: pairedAccuracy(positive, negative),
@@ -104,75 +88,4 @@ export async function meanDifference(
   }
 }
 
-/** The activation that stands for each text, and the mean norm over all their tokens. */
-async function activationsOf(
-  model: AnalysisModel,
-  hook: { name: string; layer: number | null },
-  texts: readonly EncodedText[],
-  position: TextPosition,
-  { signal, onPairs }: Pick<RunOptions, 'signal'> & { onPairs?: (done: number, total: number) => void },
-): Promise<{ activations: Float64Array[]; residualNorm: number }> {
-  const activations: Float64Array[] = new Array<Float64Array>(texts.length)
-  let norms = 0
-  let count = 0
-  let finished = 0
-  for (const batch of batches(texts)) {
-    throwIfCancelled(signal)
-    const request = runRequest.parse({
-      model: model.facts.fingerprint,
-      rows: batch.map((i) => texts[i].tokens),
-      captures: [hook.name],
-      logits: 'none',
-      stopLayer: hook.layer === null ? undefined : hook.layer + 1,
-    })
-    const { captures } = await model.run({ request, tensors: {} }, { signal })
-    batch.forEach((i, row) => {
-      const { tokens, skip } = texts[i]
-      const rows = rowsOf(captures[hook.name], row, tokens.length)
-      // A text of nothing but a BOS is still a text.
-      const read = rows.slice(Math.min(skip, tokens.length - 1))
-      activations[i] = meanOf(position === 'last' ? read.slice(-1) : read)
-      for (const vector of read) norms += Math.sqrt(dot(vector, vector))
-      count += read.length
-    })
-    finished += batch.length
-    onPairs?.(Math.floor(finished / 2), texts.length / 2)
-  }
-  return { activations, residualNorm: norms / count }
-}
-
-/** Indices of texts that travel together: similar lengths, so that little is padded; the order is by length, then index. */
-function batches(texts: readonly EncodedText[]): number[][] {
-  const order = texts
-    .map((_, i) => i)
-    .sort((a, b) => texts[a].tokens.length - texts[b].tokens.length || a - b)
-  const groups: number[][] = []
-  for (const i of order) {
-    const group = groups.at(-1)
-    if (group !== undefined && (group.length + 1) * texts[i].tokens.length <= BATCH_TOKENS) group.push(i)
-    else groups.push([i])
-  }
-  return groups
-}
-
-/** Position by position, the vectors of one batch row of [batch, pos, d_model]. */
-function rowsOf({ shape: [, positions, width], data }: Tensor, row: number, length: number): Float32Array[] {
-  return Array.from({ length }, (_, position) => {
-    const start = (row * positions + position) * width
-    return data.subarray(start, start + width)
-  })
-}
-
-function meanOf(vectors: readonly (Float32Array | Float64Array)[]): Float64Array {
-  const mean = new Float64Array(vectors[0].length)
-  for (const vector of vectors) vector.forEach((x, i) => (mean[i] += x / vectors.length))
-  return mean
-}
-
 const subtract = (a: Float64Array, b: Float64Array): Float64Array => a.map((x, i) => x - b[i])
-
-function dot(a: Float32Array | Float64Array, b: Float32Array | Float64Array): number {
-  let sum = 0
-  for (let i = 0; i < a.length; i++) sum += a[i] * b[i]
-  return sum
-}

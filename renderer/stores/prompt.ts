@@ -122,6 +122,11 @@ export const usePrompt = defineStore('prompt', () => {
     drafts[name].text = text
     touch(name)
   }
+  /** Writes a whole prompt and encodes it at once. */
+  function write(name: SlotName, spec: PromptSpec): void {
+    Object.assign(drafts[name], spec)
+    void encode(name)
+  }
   /** Another model: its token ids mean something else, so nothing old is kept. */
   async function encodeAll(): Promise<void> {
     for (const slot of [slots.A, slots.B]) Object.assign(slot, emptySlot())
@@ -133,5 +138,5 @@ export const usePrompt = defineStore('prompt', () => {
     ])
   }
 
-  return { drafts, slots, settled, encode, touch, setText, encodeAll }
+  return { drafts, slots, settled, encode, touch, setText, write, encodeAll }
 })

@@ -7,7 +7,7 @@ import { z } from 'zod'
 import type { JobContext, JobKind, JobOutcome } from '../../main/jobs/kind'
 import { JobKinds } from '../../main/jobs/kinds'
 import { LocalQueue } from '../../main/jobs/local-queue'
-import type { JobRecord, JobState } from '../../main/jobs/record'
+import type { JobRecord, JobState } from '../../preload/jobs'
 import { JobStore } from '../../main/jobs/store'
 import { PatchbayError } from '../../preload/errors'
 
@@ -57,7 +57,7 @@ const readOr = (file: string, otherwise: string): string => {
 }
 
 const open = async (kind = counting(), now?: () => number): Promise<LocalQueue> =>
-  (queue = await LocalQueue.open(new JobStore(folder), new JobKinds().add(kind), now))
+  (queue = await LocalQueue.open(new JobStore(folder), new JobKinds().add(kind), { now }))
 
 /** Waits until a job is in one of the states. */
 function until(id: string, ...states: JobState[]): Promise<JobRecord> {

@@ -5,6 +5,7 @@ import { attributionHandlers } from './attribution'
 import { certificateHandlers } from './certificates'
 import { compareHandlers } from './compare'
 import { hubHandlers } from './hub'
+import { jobHandlers } from './jobs'
 import { libraryHandlers } from './library'
 import { modelHandlers } from './models'
 import { presetHandlers } from './presets'
@@ -27,6 +28,7 @@ export function createHandlers(engine: Engine): Handlers {
     ...compareHandlers(engine),
     ...attributionHandlers(engine),
     ...sweepHandlers(engine),
+    ...jobHandlers(engine),
     ...presetHandlers(engine),
     ...steerHandlers(engine),
   }

@@ -1,6 +1,7 @@
 /** Training storyworld as a job: its checkpoint, curve and model lie in the job's folder. */
 import { storyworldSettings, type StoryworldSettings } from '../../training/storyworld/settings'
 import { trainStoryworld } from '../../training/storyworld/train'
+import type { TrainingResult } from '../../../preload/training'
 import type { JobKind } from '../kind'
 
 /**
@@ -28,6 +29,7 @@ export const trainStoryworldJob = (source: string, workerUrl?: URL): JobKind<Sto
           numbers: { loss, rate },
         }),
     })
-    return outcome.kind === 'paused' ? { kind: 'paused' } : { kind: 'done', result: { steps: outcome.step } }
+    if (outcome.kind === 'paused') return { kind: 'paused' }
+    return { kind: 'done', result: { kind: 'storyworld', steps: outcome.step } satisfies TrainingResult }
   },
 })

@@ -25,6 +25,8 @@ export interface AttentionInputs {
   readonly pastValue: Value | null
   /** Where the tokens do not lie as [batch, pos]; unless given, they do. */
   readonly columns?: TokenColumns
+  /** [tokens, head·d_head] where the heads' outputs are given, so that only their projection is left. */
+  readonly z?: Value
 }
 
 /** How tokens of rows that begin at different positions become columns for attention, and its output tokens again. */
@@ -55,6 +57,10 @@ export function attention(
 ): AttentionOutputs {
   const { g, hooks } = context
   const { heads, kvHeads, headDim } = spec
+  if (inputs.z !== undefined) {
+    const none = { presentKey: inputs.z, presentValue: inputs.z }
+    return { ...none, output: projectOut(context, spec, inputs.z) }
+  }
   const split = (count: number): Dim[] => ['batch', 'pos', count, headDim]
   const projected = project(context, spec, x)
   let q = hooks.at('attn.hook_q', projected.q, split(heads))

@@ -143,17 +143,14 @@ export class WaveBatch {
     const positions = { from, to: from + target.length / width }
     const base = this.input.base.residual(layer)
     const joined = this.#joined.get(site)
+    target.set(base.subarray(begin, begin + target.length))
     if (joined !== undefined) {
-      const [, length] = joined.residual.shape
-      const output = joined.residual.data.subarray(joined.row * length * width)
-      if (!isLocal(site.point)) return target.set(output.subarray(begin, begin + target.length))
-      target.set(base.subarray(begin, begin + target.length))
-      for (const position of site.positions)
-        if (position >= positions.from && position < positions.to)
-          target.set(output.subarray(position * width, (position + 1) * width), position * width - begin)
+      const own = new Set(site.positions)
+      const local = isLocal(site.point)
+      for (let position = positions.from; position < positions.to; position++)
+        if (!local || own.has(position)) target.set(joined(position), position * width - begin)
       return
     }
-    target.set(base.subarray(begin, begin + target.length))
     const name = hookName(site.point)
     const source = this.input.source.get(name)
     if (source === undefined) return

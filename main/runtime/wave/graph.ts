@@ -73,6 +73,27 @@ export function waveBlockGraph(
   return g.finish()
 }
 
+/**
+ * What follows the heads in block `layer`. Inputs: `resid` [tokens, d_model], the block's input; `z` [tokens, head·d_head].
+ * Output: `resid_out` [tokens, d_model].
+ */
+export function waveTailGraph(
+  spec: TransformerSpec,
+  layer: number,
+  addWeight: AddWeight,
+  lowering: Lowering,
+): Graph {
+  const g = new GraphBuilder(`wave_tail_${layer}`)
+  const { heads, headDim } = spec.blocks[layer].attention
+  const resid = g.input('resid', 'float32', ['batch*pos', spec.dModel])
+  const z = g.input('z', 'float32', ['batch*pos', heads * headDim])
+  const hooks = new Hooks<BlockSite>(g, plainVariant())
+  const inputs = { cos: null, sin: null, bias: z, pastKey: null, pastValue: null, z }
+  const context = { g, ...weightsIn(g, addWeight), hooks, lowering }
+  g.output(blockNodes(context, spec, layer, inputs, resid).resid, 'resid_out')
+  return g.finish()
+}
+
 /** Inputs: `resid` [rows, d_model], `tokens` [rows, t] int64. Output: `logits` [rows, t] of those tokens alone. */
 export function waveHeadGraph(spec: TransformerSpec, addWeight: AddWeight, lowering: Lowering): Graph {
   const g = new GraphBuilder('wave_head')

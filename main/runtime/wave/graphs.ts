@@ -4,7 +4,7 @@ import { serialise } from '../../onnx/serialise'
 import type { CompileOptions } from '../compiled'
 import { Session } from '../session'
 import { SessionPool, type SessionLease } from '../session-pool'
-import { waveBlockGraph, waveHeadGraph } from './graph'
+import { waveBlockGraph, waveHeadGraph, waveTailGraph } from './graph'
 
 /** Times the weights that memory must have free for one more copy of them. */
 const PLENTY = 8
@@ -24,6 +24,12 @@ export class WaveGraphs {
     const { spec, weights, lowering } = this.options
     const build = (): Graph => waveBlockGraph(spec, layer, trims, weights.add, lowering)
     return this.#lease(`wave block ${layer}${trims ? ' trimmed' : ''}`, build)
+  }
+
+  /** What follows the heads of block `layer`. */
+  tail(layer: number): Promise<SessionLease> {
+    const { spec, weights, lowering } = this.options
+    return this.#lease(`wave tail ${layer}`, () => waveTailGraph(spec, layer, weights.add, lowering))
   }
 
   /** The logits of chosen tokens. */

@@ -2,21 +2,22 @@
  * Sites inside a block: the block is run once with a port at their hook point, and what it gives out joins the wave behind
  * it. Where a change stays at its position within the block, sites at different positions share a row.
  */
+import { PatchbayError } from '../../../preload/errors'
 import { hookDims, hookName, type HookPoint } from '../../../preload/hooks'
-import { sizeOf, type Tensor } from '../../../preload/tensor'
+import { sizeOf } from '../../../preload/tensor'
+import { throwIfCancelled } from '../cancelled'
 import type { CompiledGraphs } from '../compiled'
 import { ForwardRun } from '../forward'
 import { layoutOf, type SharedInputs } from '../layout'
 import type { TransformerSpec } from '../../models/spec'
 import type { AffinePort } from '../ports'
+import { floatData, floats } from '../session'
+import { runLeased } from '../session-pool'
 import type { BaseRun } from './base'
 import { isLocal, offsetsOf, selectedAxes, type Activations, type PatchSite } from './site'
 
-/** Where a site's output is: a row of a residual stream [rows, pos, d_model]. */
-export interface Joined {
-  readonly residual: Tensor
-  readonly row: number
-}
+/** Residual stream behind the block at one position, [d_model]; of local sites at their own positions only. */
+export type Joined = (position: number) => Float32Array
 
 /** Ports keep arrays as large as the activation, twice: this many tokens at a time. */
 const TOKENS = 512
@@ -45,6 +46,10 @@ export async function join(
   }
   const most = Math.max(1, Math.floor(TOKENS / context.base.length))
   for (const group of hooks.values()) {
+    if (group[0].point.site === 'attn.hook_z') {
+      await runTails(context, layer, group, joined)
+      continue
+    }
     const rows = packed(group)
     for (let start = 0; start < rows.length; start += most)
       await run(context, layer, rows.slice(start, start + most), joined)
@@ -91,7 +96,55 @@ async function run(
   const request = { start, stopLayer: layer + 1, ports, logits: 'none', signal } as const
   const layout = layoutOf(start.lengths)
   const result = await new ForwardRun(spec, graphs, layout, request, shared(count)).run()
-  rows.forEach((sites, row) => sites.forEach((site) => joined.set(site, { residual: result.residual, row })))
+  const { data } = result.residual
+  rows.forEach((sites, row) => {
+    const output: Joined = (position) => {
+      const at = row * length + position * spec.dModel
+      return data.subarray(at, at + spec.dModel)
+    }
+    for (const site of sites) joined.set(site, output)
+  })
+}
+
+/** Heads' outputs are projected position by position: nothing of attention itself is to be run again. */
+async function runTails(
+  { spec, graphs, base, source, signal }: JoinContext,
+  layer: number,
+  sites: readonly PatchSite[],
+  joined: Map<PatchSite, Joined>,
+): Promise<void> {
+  const name = hookName(sites[0].point)
+  const own = base.activations.get(name)
+  const other = source.get(name)
+  if (own === undefined || other === undefined)
+    throw new PatchbayError('internal', `The runs did not give ${name}.`)
+  const width = spec.dModel
+  const size = sizeOf(own.shape.slice(1))
+  const places = sites.flatMap((site) => site.positions.map((position) => ({ site, position })))
+  const outputs = new Map<PatchSite, Map<number, Float32Array>>(sites.map((site) => [site, new Map()]))
+  for (let start = 0; start < places.length; start += TOKENS) {
+    throwIfCancelled(signal)
+    const part = places.slice(start, start + TOKENS)
+    const resid = new Float32Array(part.length * width)
+    const z = new Float32Array(part.length * size)
+    part.forEach(({ site, position }, i) => {
+      resid.set(base.residual(layer).subarray(position * width, (position + 1) * width), i * width)
+      z.set(own.data.subarray(position * size, (position + 1) * size), i * size)
+      const axes = selectedAxes({ ...site, positions: [position] }, own.shape)
+      for (const at of offsetsOf(axes, own.shape)) z[i * size + at - position * size] = other.data[at]
+    })
+    const feeds = { resid: floats(resid, [part.length, width]), z: floats(z, [part.length, size]) }
+    const out = floatData((await runLeased(await graphs.waves.tail(layer), feeds, ['resid_out'])).resid_out)
+    part.forEach(({ site, position }, i) =>
+      outputs.get(site)?.set(position, out.subarray(i * width, (i + 1) * width)),
+    )
+  }
+  for (const [site, byPosition] of outputs)
+    joined.set(site, (position) => {
+      const output = byPosition.get(position)
+      if (output !== undefined) return output
+      throw new PatchbayError('internal', `Position ${position} of ${name} was not run.`)
+    })
 }
 
 /** keep 0 and the source's value where the row's sites are, else keep 1. */

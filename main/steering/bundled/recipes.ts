@@ -3,7 +3,7 @@
  * they are used. Each recipe keeps some of the world's words back; what its note claims was measured on those.
  */
 import type { ContrastPair, Preset, PresetSite } from '../../../preload/preset'
-import type { TextPosition } from '../vectors'
+import type { TextPosition } from '../text-activations'
 
 export interface Recipe {
   id: string

@@ -34,7 +34,7 @@ export type SteeringModel = Pick<SteeringSite, 'run' | 'model' | 'hook' | 'width
 
 export type SteeringTraining = Pick<
   LoopOptions,
-  'checkpoint' | 'resume' | 'signal' | 'pause' | 'onStep' | 'fs'
+  'checkpoint' | 'resume' | 'signal' | 'pause' | 'onStep' | 'onCheckpoint' | 'fs'
 >
 
 /** Of examples with one aim: mean over them of exp(log P / tokens), the geometric mean of their tokens' probabilities. */

@@ -15,7 +15,10 @@ export interface Place {
 }
 
 /** @param index of a site of a grid, row-major in the plan's shape */
-export function placeAt({ axes, shape, hooks }: Pick<SweepPlan, 'axes' | 'shape' | 'hooks'>, index: number): Place {
+export function placeAt(
+  { axes, shape, hooks }: Pick<SweepPlan, 'axes' | 'shape' | 'hooks'>,
+  index: number,
+): Place {
   const at = unravel(shape, index)
   const along = (name: string): number | null => {
     const axis = axes.findIndex((candidate) => candidate.name === name)
@@ -32,7 +35,11 @@ export function placeAt({ axes, shape, hooks }: Pick<SweepPlan, 'axes' | 'shape'
 
 /** "blocks.3.attn.hook_z, head 2, position 7" */
 export const placeText = ({ hook, head, position }: Place): string =>
-  [hook, ...(head === null ? [] : [`head ${head}`]), ...(position === null ? [] : [`position ${position}`])].join(', ')
+  [
+    hook,
+    ...(head === null ? [] : [`head ${head}`]),
+    ...(position === null ? [] : [`position ${position}`]),
+  ].join(', ')
 
 /** Hook points behind which the attention pattern of the same block is computed anew; and the pattern itself. */
 const beforePattern = new Set(['hook_resid_pre', 'attn.hook_q', 'attn.hook_k', 'attn.hook_pattern'])

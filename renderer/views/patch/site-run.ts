@@ -17,10 +17,7 @@ export interface LookedAt {
 }
 
 /** @param input of the sweep, with the site; null until a place is selected */
-export function useSiteRun(
-  place: () => Place | null,
-  input: () => CallInput<'sweep.site'> | null,
-): LookedAt {
+export function useSiteRun(place: () => Place | null, input: () => CallInput<'sweep.site'> | null): LookedAt {
   return {
     place: computed(place),
     model: computed(() => input()?.model ?? null),

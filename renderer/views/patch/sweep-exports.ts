@@ -45,9 +45,7 @@ export function sweepExports(sweep: () => FinishedSweep): ExportAction[] {
   const file = (name: string, kind: FileKind, bytes: Uint8Array): SavedFile => exportFile(name, kind, bytes)
   return [
     action('csv', 'CSV table', (of) => csvFile(sitesTable(of), 'patching-sites')),
-    action('json', 'JSON', (of) =>
-      file('patching-sweep', 'json', new TextEncoder().encode(sweepJson(of))),
-    ),
+    action('json', 'JSON', (of) => file('patching-sweep', 'json', new TextEncoder().encode(sweepJson(of)))),
     action('npy', 'NumPy array of the metric (.npy)', (of) =>
       file('patching-metric', 'npy', sweepNpy(of, metricOf(of))),
     ),

@@ -46,6 +46,8 @@ export const promptingText = ({ prompting }: Preset): string =>
 
 export function originText({ origin }: Preset): string {
   if (origin.method === 'imported') return 'imported'
+  if (origin.method === 'optimised')
+    return `optimised on ${origin.pairs} prompt${origin.pairs === 1 ? '' : 's'} with continuations`
   const at =
     origin.position === null
       ? ''

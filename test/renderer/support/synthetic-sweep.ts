@@ -9,6 +9,18 @@ const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
 /** The metric with a site patched: between corrupt (−1) and clean (3). */
 export const patchedMetric = (site: number): number => -1 + (site % 5)
 
+/** [row, head, q_pos, k_pos]: row 0 reads half of its attention from the first position, the others evenly. */
+function patterns(rows: number, heads: number, n: number): { shape: number[]; data: Float32Array } {
+  const data = new Float32Array(rows * heads * n * n)
+  for (let row = 0; row < rows * heads; row++)
+    for (let q = 0; q < n; q++)
+      for (let k = 0; k <= q; k++) {
+        const patched = q === 0 ? 1 : k === 0 ? 0.5 : 0.5 / q
+        data[(row * n + q) * n + k] = row < heads ? patched : 1 / (q + 1)
+      }
+  return { shape: [rows, heads, n, n], data }
+}
+
 export function sweepAnswers(model: ModelDescription): Answers {
   return {
     'sweep.run': ({ pairs, direction, target, known }, { progress, signal }) => {
@@ -58,14 +70,30 @@ export function sweepAnswers(model: ModelDescription): Answers {
         notes: [],
       }
     },
-    'sweep.site': ({ pairs }) => ({ request: evidenceOf(model, pairs[0].clean).request, tensors: {} }),
+    'sweep.site': ({ pairs, direction }) => ({
+      request: {
+        ...evidenceOf(model, direction === 'noising' ? pairs[0].clean : pairs[0].corrupt).request,
+        interventions: [
+          {
+            hook: 'blocks.1.hook_resid_pre',
+            rows: 'all',
+            positions: [2],
+            operation: { kind: 'replace', value: 'source' },
+          },
+        ],
+      },
+      tensors: { source: { shape: [1, model.dModel], data: new Float32Array(model.dModel).fill(1) } },
+    }),
     'run.execute': ({ request }) => {
       const data = new Float32Array(model.vocab)
       data[7] = 20
+      const { length } = request.rows[0]
       return {
         provenance: evidenceOf(model, request.rows[0]).provenance,
         lengths: [request.rows[0].length],
-        captures: {},
+        captures: Object.fromEntries(
+          request.captures.map((hook) => [hook, patterns(request.rows.length, model.heads, length)]),
+        ),
         logits: { shape: [1, 1, model.vocab], data },
         residual: null,
         metric: null,
@@ -73,5 +101,13 @@ export function sweepAnswers(model: ModelDescription): Answers {
         weightGradients: {},
       }
     },
+    'generate.execute': ({ request }) => ({
+      provenance: evidenceOf(model, request.rows[0].tokens).provenance,
+      rows: request.rows.map((_, row) => ({
+        tokens: range(request.maxTokens).map((step) => (step === 1 ? 5 + row : 4)),
+        text: '',
+        finish: 'length' as const,
+      })),
+    }),
   }
 }

@@ -1,17 +1,17 @@
-import { afterEach, describe, expect, it } from 'vitest'
-import type { CallArguments, CallName } from '../../../preload/api'
+import { describe, expect, it } from 'vitest'
+import { decodeNpy } from '../../../main/models/formats/npy'
 import { PatchbayError } from '../../../preload/errors'
-import { useInspector } from '../../../renderer/stores/inspector'
+import { sweepRequest } from '../../../preload/sweep'
 import { usePrompt } from '../../../renderer/stores/prompt'
-import { useSelection } from '../../../renderer/stores/selection'
-import PatchView from '../../../renderer/views/patch/PatchView.vue'
 import { comparable, sitesOf, type FinishedSweep } from '../../../renderer/views/patch/finished'
-import { likeliest, probabilities } from '../../../renderer/views/patch/site-distribution'
 import { orderOf, shownValues } from '../../../renderer/views/patch/sweep-values'
 import { violations } from '../support/accessible'
+import { encodeByWords } from '../support/encode-by-words'
 import { withLayout } from '../support/layout'
-import { mountView, settle, type MountedView } from '../support/mount-view'
-import { syntheticEngine, type Answers } from '../support/synthetic-engine'
+import { settle } from '../support/mount-view'
+import { asked, button, patchView, secondPrompt } from '../support/patch-view'
+import { syntheticEngine } from '../support/synthetic-engine'
+import { patchedMetric } from '../support/synthetic-sweep'
 
 describe('the values of a sweep', () => {
   const ends = [{ clean: 3, corrupt: -1, problem: null }]
@@ -35,40 +35,9 @@ describe('the values of a sweep', () => {
   })
 })
 
-describe('a patched distribution', () => {
-  it('is the softmax of its logits, also of large ones', () => {
-    const p = probabilities(Float32Array.of(1000, 1000 + Math.log(3)))
-    expect(p[0]).toBeCloseTo(0.25, 4)
-    expect(likeliest(p, 1)).toEqual([1])
-  })
-})
-
 describe('the patch view', () => {
   withLayout()
-  let mounted: MountedView | null = null
-  afterEach(() => {
-    mounted?.view.unmount()
-    mounted = null
-  })
-
-  const second = 'When Mary and John went to the store , Mary gave a drink to'
-  async function open(answers: Answers = {}, corrupt = second): Promise<MountedView> {
-    mounted = await mountView(PatchView, syntheticEngine(answers))
-    useInspector().follow('patch')
-    usePrompt().drafts.B.text = corrupt
-    if (corrupt === '') usePrompt().slots.B.tokens = null
-    else await usePrompt().encode('B')
-    await settle(16)
-    return mounted
-  }
-  const button = ({ view }: MountedView, text: string) => {
-    const found = view.findAll('button').find((candidate) => candidate.text().startsWith(text))
-    if (found === undefined) throw new Error(`no button ${text}`)
-    return found
-  }
-  const asked = <N extends CallName>({ engine }: MountedView, name: N): CallArguments<N>[] =>
-    engine.made.filter((call) => call.name === name).map(({ input }) => input as CallArguments<N>)
-
+  const { open } = patchView()
   it('sweeps the residual stream at once, what was estimated largest first', async () => {
     const opened = await open()
     const [request] = asked(opened, 'sweep.run')
@@ -85,24 +54,55 @@ describe('the patch view', () => {
     expect(opened.view.text()).toContain('clean 3, corrupt −1 logits')
   })
 
-  it('patches the clicked place and shows its distribution against both prompts', async () => {
+  it('copies the sweep as request, as a command and as a program, by the keyboard', async () => {
     const opened = await open()
-    useSelection().select({ layer: 1, position: 2 })
+    for (const at of [0, 1, 2]) {
+      await button(opened, 'Copy as').trigger('keydown', { key: 'Enter' })
+      await settle()
+      const items = Array.from(document.querySelectorAll<HTMLElement>('[role="menuitem"]'))
+      expect(items.map(({ textContent }) => textContent?.trim())).toEqual([
+        'Request (JSON)',
+        'Command line',
+        'Python (TransformerLens)',
+      ])
+      if (at === 0) expect(await violations(document.body)).toEqual([])
+      items[at].dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
+      await settle()
+    }
+    const [json, command, python] = opened.shell.clipboard
+    expect(sweepRequest.parse(JSON.parse(json)).pairs[0].clean).toEqual(usePrompt().slots.A.tokens)
+    expect(command).toContain('npx patchbay patch --model abababababababab --provider cpu --request')
+    expect(python).toContain('utils.get_act_name("resid_pre", layer)')
+  })
+
+  it('saves its values as an array in the shape of the plan, with what they were computed on', async () => {
+    const opened = await open()
+    await opened.view.get('[aria-label="Export Places"]').trigger('keydown', { key: 'Enter' })
     await settle()
-    const map = opened.view.get('[aria-label^="Patching: Residual stream"]')
-    await map.trigger('focus')
-    await map.trigger('keydown', { key: 'Enter' })
-    await settle(16)
+    const items = Array.from(document.querySelectorAll<HTMLElement>('[role="menuitem"]'))
+    const item = items.find(({ textContent }) => textContent?.includes('of the metric'))
+    item?.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
+    await settle()
+    const [file] = opened.shell.saved
+    const array = decodeNpy(file.bytes, 'the file')
     const positions = usePrompt().slots.B.tokens?.length ?? 0
-    expect(asked(opened, 'sweep.site')[0].site).toBe(positions + 2)
-    expect(asked(opened, 'run.execute')[0].request.logits).toBe('last')
-    expect(opened.view.find('[aria-label^="Next-token probabilities: patched"]').exists()).toBe(true)
-    expect(useInspector().subject?.rows).toContainEqual(
-      expect.objectContaining({
-        label: 'Place',
-        value: expect.stringMatching(/^layer 1, position 2/) as string,
-      }),
+    expect(array.shape).toEqual([4, positions])
+    expect(Array.from(array.data as Float32Array)).toEqual(
+      Array.from({ length: 4 * positions }, (_, site) => patchedMetric(site)),
     )
+    expect(new TextDecoder().decode(file.beside)).toContain('"fingerprint": "abab')
+  })
+
+  it('offers a corrupt prompt where there is none', async () => {
+    const opened = await open({ 'prompt.encode': encodeByWords }, '')
+    await usePrompt().encode('A')
+    await settle()
+    expect(await violations(opened.view.element as Element)).toEqual([])
+    await button(opened, 'Suggest a corrupt prompt').trigger('click')
+    await settle(16)
+    expect(usePrompt().drafts.B.text).toBe(secondPrompt)
+    expect(opened.view.text()).not.toContain('Patching needs two prompts')
+    expect(asked(opened, 'sweep.run').length).toBeGreaterThan(0)
   })
 
   it('lists places by size above a threshold, and selects from the list', async () => {
