@@ -72,7 +72,7 @@ describe('the patch view', () => {
     const [json, command, python] = opened.shell.clipboard
     expect(sweepRequest.parse(JSON.parse(json)).pairs[0].clean).toEqual(usePrompt().slots.A.tokens)
     expect(command).toContain('npx patchbay patch --model abababababababab --provider cpu --request')
-    expect(python).toContain('utils.get_act_name("resid_pre", layer)')
+    expect(python).toContain('get_act_name("resid_pre", layer)')
   })
 
   it('saves its values as an array in the shape of the plan, with what they were computed on', async () => {

@@ -1,0 +1,72 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { Command } from 'commander'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { addJob } from '../../main/cli/commands/job'
+
+let folder: string
+let printed: string[]
+
+beforeEach(() => {
+  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-job-cli-'))
+  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
+  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
+  printed = []
+  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
+})
+afterEach(() => {
+  vi.restoreAllMocks()
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+async function patchbay(...words: string[]): Promise<string> {
+  const program = new Command('patchbay').exitOverride()
+  addJob(program)
+  await program.parseAsync(['job', ...words], { from: 'user' })
+  return printed.splice(0).join('\n')
+}
+function inputFile(input: unknown): string {
+  const file = path.join(folder, 'input.json')
+  writeFileSync(file, JSON.stringify(input))
+  return file
+}
+const words = ['cat', 'dog', 'girl', 'boy']
+const examples = words.flatMap((word) => [
+  { text: `The ${word} was happy`, label: 1 },
+  { text: `The ${word} was sad`, label: 0 },
+])
+
+describe('patchbay job', () => {
+  it('runs a probe to its end, lists and shows it, and removes it', async () => {
+    const file = inputFile({ examples, layers: [0, 2] })
+    const text = await patchbay('start', 'probe', '--model', 'storyworld', '--input', file)
+    expect(text).toMatch(/^\d{8}-\d{6}-[0-9a-f]{8} {2}done {2}Probe hook_resid_post with 8 texts/)
+    expect(text).toMatch(/\n {4}0 {2}1\.000 {5}1\.000 {2}[01]\.\d{3}/)
+    expect(text).toContain('probe.safetensors')
+    const [id] = (await patchbay('list')).split(' ')
+    expect(JSON.parse(await patchbay('show', id))).toMatchObject({ id, state: 'done', kind: 'probe' })
+    await patchbay('remove', id)
+    expect(await patchbay('list')).toBe('There are no jobs.')
+  })
+
+  it('fails with the job’s own error, and resumes a failed job', async () => {
+    const file = inputFile({ examples: examples.filter(({ label }) => label === 1) })
+    const one = { code: 'input.invalid', message: expect.stringMatching(/positive/) as string }
+    await expect(patchbay('start', 'probe', '-m', 'storyworld', '-i', file)).rejects.toMatchObject(one)
+    printed.length = 0
+    const listed = await patchbay('list')
+    expect(listed).toContain('failed')
+    await expect(patchbay('resume', listed.split(' ')[0])).rejects.toMatchObject(one)
+  })
+
+  it('refuses what is no JSON, an unknown kind and an unknown job', async () => {
+    const file = path.join(folder, 'input.json')
+    writeFileSync(file, '{')
+    await expect(patchbay('start', 'probe', '-i', file)).rejects.toMatchObject({ code: 'file.malformed', file })
+    await expect(patchbay('start', 'bake', '-i', inputFile({}))).rejects.toMatchObject({ field: 'kind' })
+    await expect(patchbay('cancel', '20260101-000000-00000000')).rejects.toMatchObject({ code: 'file.missing' })
+    await expect(patchbay('cancel', '../elsewhere')).rejects.toMatchObject({ code: 'input.invalid' })
+  })
+})
