@@ -18,6 +18,7 @@ export const viewTitles: Record<ViewName, string> = {
   compare: 'Compare',
   patch: 'Patch',
   attribution: 'Attribute',
+  train: 'Train',
   steer: 'Steer',
 }
 const themeTitles: Record<ThemeName, string> = {

@@ -5,6 +5,7 @@ export const icons = {
   compare: ['M3 4h5v12H3z', 'M12 4h5v12h-5z', 'M8 8h4', 'M8 12h4'],
   patch: ['M3 3h6v6H3z', 'M11 11h6v6h-6z', 'M11 3h6v6h-6z', 'M3 14h5', 'M6 12l2 2-2 2'],
   attribution: ['M4 16V11', 'M8 16V6', 'M12 16V9', 'M16 16V4', 'M3 16.5h14'],
+  train: ['M3 16.5h14', 'M3.5 3.5V16.5', 'M6 5c1.5 7 4 8.5 10.5 8.5'],
   steer: ['M4 5h12', 'M4 10h12', 'M4 15h12', 'M7 3.5v3', 'M13 8.5v3', 'M9 13.5v3'],
   chevron: ['M5.5 8l4.5 4.5L14.5 8'],
   close: ['M5 5l10 10', 'M15 5L5 15'],

@@ -10,5 +10,6 @@ export const views: Record<ViewName, Component> = {
   compare: defineAsyncComponent(() => import('./compare/CompareView.vue')),
   patch: defineAsyncComponent(() => import('./patch/PatchView.vue')),
   attribution: defineAsyncComponent(() => import('./attribution/AttributionView.vue')),
+  train: defineAsyncComponent(() => import('./train/TrainView.vue')),
   steer: defineAsyncComponent(() => import('./steer/SteerView.vue')),
 }

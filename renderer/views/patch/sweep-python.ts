@@ -16,7 +16,7 @@ type Axes = readonly (SweepAxis | 'batch' | 'rest')[]
 const residual: Axes = ['batch', 'position', 'rest']
 const headed: Axes = ['batch', 'position', 'head', 'rest']
 
-/** Each component as utils.get_act_name has it, with the axes of its activation. */
+/** Each component as TransformerLens' get_act_name has it, with the axes of its activation. */
 const activations: Record<SweepComponent, { name: string; axes: Axes }> = {
   resid_pre: { name: 'resid_pre', axes: residual },
   resid_mid: { name: 'resid_mid', axes: residual },
@@ -86,17 +86,19 @@ export function sweepPython(question: SweepQuestion, { fingerprint }: ModelDescr
     'import sys',
     '',
     'import torch',
-    'from transformer_lens import utils',
     '',
-    'try:  # TransformerLens 3 and later',
+    'try:  # TransformerLens 4',
     '    from transformer_lens.model_bridge import TransformerBridge',
+    '    from transformer_lens.utilities import get_act_name',
     '',
-    '    model = TransformerBridge.boot_transformers(sys.argv[1], device="cpu", dtype=torch.float32)',
+    '    load = TransformerBridge.boot_transformers',
     'except ImportError:',
     '    from transformer_lens import HookedTransformer',
+    '    from transformer_lens.utils import get_act_name',
     '',
-    '    model = HookedTransformer.from_pretrained_no_processing(sys.argv[1], device="cpu", dtype=torch.float32)',
+    '    load = HookedTransformer.from_pretrained_no_processing',
     '',
+    'model = load(sys.argv[1], device="cpu", dtype=torch.float32)',
     'torch.set_grad_enabled(False)',
     `clean = torch.tensor([${list(clean)}])`,
     `corrupt = torch.tensor([${list(corrupt)}])`,
@@ -110,7 +112,7 @@ export function sweepPython(question: SweepQuestion, { fingerprint }: ModelDescr
     ...loops.map(([variable, values]) => `${variable}s = ${values}`),
     'values = []',
     `for ${variables.join(', ')}${variables.length === 1 ? ',' : ''} in itertools.product(${variables.map((one) => `${one}s`).join(', ')}):`,
-    `    name = utils.get_act_name("${name}", layer)`,
+    `    name = get_act_name("${name}", layer)`,
     '',
     '    def patch(activation, hook):',
     '        patched = activation.clone()',

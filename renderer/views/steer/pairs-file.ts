@@ -73,13 +73,13 @@ function fromJsonLines(file: string, text: string): ContrastPair[] {
   })
 }
 
-interface Row {
+export interface Row {
   line: number
   cells: string[]
 }
 
 /** RFC 4180 with any separator; `line` is where a row begins. */
-function separated(file: string, text: string, separator: ',' | '\t'): Row[] {
+export function separated(file: string, text: string, separator: ',' | '\t'): Row[] {
   const rows: Row[] = []
   let row: Row = { line: 1, cells: [''] }
   let line = 1
@@ -124,17 +124,21 @@ function fromTable(file: string, text: string, separator: ',' | '\t'): ContrastP
   })
 }
 
+/** The text of a file. @throws PatchbayError `file.malformed` where it is not UTF-8 */
+export function textOfFile(name: string, bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw refuse(name, 'the file', 'is not UTF-8 text', 'Save it as UTF-8 and import it again.')
+  }
+}
+
 /**
  * The pairs of a file; its kind is taken from its name (`.json`, `.jsonl`, `.tsv`, else CSV).
  * @throws PatchbayError `file.malformed` naming the line or entry
  */
 export function pairsOf(name: string, bytes: Uint8Array): ContrastPair[] {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw refuse(name, 'the file', 'is not UTF-8 text', 'Save it as UTF-8 and import it again.')
-  }
+  const text = textOfFile(name, bytes)
   const extension = /\.([a-z]+)$/i.exec(name)?.[1].toLowerCase()
   const read =
     extension === 'json'

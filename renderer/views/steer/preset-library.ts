@@ -1,5 +1,5 @@
 /** The presets on disk, as the steer view lists them, and what can be done with them. */
-import { computed, ref, shallowRef, type ComputedRef, type Ref, type ShallowRef } from 'vue'
+import { computed, ref, shallowRef, watch, type ComputedRef, type Ref, type ShallowRef } from 'vue'
 import type { CallOutput, PresetEntry } from '../../../preload/api'
 import type { PatchbayError } from '../../../preload/errors'
 import { asPatchbayError } from '../../../preload/errors'
@@ -10,6 +10,7 @@ import { services } from '../../services'
 import { useJobs } from '../../stores/jobs'
 import { useModels } from '../../stores/models'
 import { useNotices } from '../../stores/notices'
+import { usePresetChoice } from '../../stores/preset-choice'
 import { misfit } from './preset-words'
 
 export type BrokenPreset = CallOutput<'preset.list'>['broken'][number]
@@ -77,6 +78,18 @@ export function usePresetLibrary(): PresetLibrary {
     await refresh()
     choose(entry.preset.id)
   }
+  // A preset that another view made.
+  const handed = usePresetChoice()
+  watch(
+    () => handed.wanted,
+    (id) => {
+      if (id === null) return
+      choose(id)
+      handed.wanted = null
+      if (loaded.value) void refresh()
+    },
+    { immediate: true },
+  )
   async function save(preset: Preset): Promise<void> {
     await adopt(await services().engine.call('preset.save', { preset }))
     notices.done(`Saved “${preset.name}”.`)

@@ -1,0 +1,269 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import type { CallName } from '../../../preload/api'
+import type { JobRecord, JobState } from '../../../preload/jobs'
+import type { ProbeLayer, TrainingResult } from '../../../preload/training'
+import { usePresetChoice } from '../../../renderer/stores/preset-choice'
+import { useView } from '../../../renderer/stores/view'
+import { useModels } from '../../../renderer/stores/models'
+import { bestLayer, stateText } from '../../../renderer/views/train/job-words'
+import { labelledTexts } from '../../../renderer/views/train/labelled-file'
+import TrainView from '../../../renderer/views/train/TrainView.vue'
+import { violations } from '../support/accessible'
+import { withLayout } from '../support/layout'
+import { mountView, settle, type MountedView } from '../support/mount-view'
+import { syntheticEngine, type Answers } from '../support/synthetic-engine'
+
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
+
+describe('a file of texts with labels', () => {
+  it('is read as CSV with names in any order, TSV without names, and JSON Lines', () => {
+    const csv = 'label,text\nsad,"tears, many"\nhappy,joy\nsad,gloom\n'
+    expect(labelledTexts('a.csv', bytes(csv))).toEqual({
+      positive: ['tears, many', 'gloom'],
+      negative: ['joy'],
+      names: ['sad', 'happy'],
+    })
+    expect(labelledTexts('a.tsv', bytes('no\t0\nyes\t1\n'))).toMatchObject({ positive: ['yes'], negative: ['no'] })
+    const lines = '{"text":"a","label":false}\n\n{"text":"b","label":true}\n'
+    expect(labelledTexts('a.jsonl', bytes(lines))).toMatchObject({ positive: ['b'], negative: ['a'] })
+  })
+
+  it.each([
+    ['one label', 'a.csv', 'text,label\na,1\nb,1\n', /has 1 different label;/],
+    ['three labels', 'a.csv', 'a,1\nb,2\nc,3\n', /has 3 different labels/],
+    ['an empty text', 'a.csv', 'text,label\n,1\nb,0\n', /line 2: the text is empty/],
+    ['a row of one column', 'a.csv', 'a,1\nb\n', /line 2: has 1 columns/],
+    ['a line that is no JSON', 'a.jsonl', '{"text":"a","label":1}\n{', /line 2: is not valid JSON/],
+    ['a line without label', 'a.jsonl', '{"text":"a"}', /line 1: is not of the form/],
+  ])('is refused with %s, naming the place', (_, name, text, message) => {
+    expect(() => labelledTexts(name, bytes(text))).toThrow(message)
+  })
+})
+
+const layer = (index: number, accuracy: number): ProbeLayer => {
+  const score = { rows: 10, accuracy, auc: accuracy, calibration: null }
+  const bins = [
+    { from: 0, to: 0.5, count: 5, predicted: 0.1, observed: 0.2 },
+    { from: 0.5, to: 1, count: 5, predicted: 0.9, observed: 0.8 },
+  ]
+  return {
+    layer: index,
+    hook: `blocks.${index}.hook_resid_post`,
+    training: score,
+    test: { ...score, calibration: { bins, expectedError: 0.1, logLoss: 0.4, brier: 0.1 } },
+    control: { accuracies: [0.4, 0.6], aucs: [0.4, 0.6], p: 1 / 3 },
+  }
+}
+const probe: TrainingResult = {
+  kind: 'probe',
+  modelName: 'synthetic',
+  fingerprint: '0'.repeat(64),
+  layers: [layer(0, 0.6), layer(1, 0.9), layer(2, 0.8)],
+  file: '/jobs/probe.safetensors',
+}
+const effect = { raised: 0.1, lowered: null, loss: 2 }
+const steering: TrainingResult = {
+  kind: 'steering',
+  modelName: 'synthetic',
+  fingerprint: '0'.repeat(64),
+  hook: 'blocks.1.hook_resid_post',
+  preset: 'gladness',
+  norm: 2,
+  maxNorm: 3,
+  residualNorm: 6,
+  before: effect,
+  after: { ...effect, raised: 0.6 },
+}
+
+let next = 0
+function record(state: JobState, change: Partial<JobRecord> = {}): JobRecord {
+  const time = '2026-01-01T00:00:00.000Z'
+  next++
+  return {
+    format: 'patchbay.job',
+    version: 1,
+    id: `20260101-000000-${String(next).padStart(8, '0')}`,
+    kind: 'probe',
+    title: `Job ${next}`,
+    input: {},
+    state,
+    progress: null,
+    created: time,
+    updated: time,
+    error: null,
+    result: null,
+    ...change,
+  }
+}
+
+describe('the words of jobs', () => {
+  it('tell state, step and the time left, and the best layer by AUC', () => {
+    const progress = { done: 3, total: 50, what: 'Step 3 of 50', eta: 200, numbers: {} }
+    expect(stateText(record('running', { progress }))).toBe('running · Step 3 of 50 · 3 min 20 s left')
+    expect(stateText(record('done', { progress }))).toBe('done')
+    expect(bestLayer(probe.layers)).toBe(1)
+  })
+})
+
+describe('the train view', () => {
+  withLayout()
+  let mounted: MountedView | null = null
+  afterEach(() => {
+    mounted?.view.unmount()
+    mounted = null
+  })
+  const answers = (jobs: JobRecord[]): Answers => ({
+    'jobs.list': () => ({ jobs, unreadable: [], warning: null }),
+    'jobs.watch': ({ id }) => jobs.find((job) => job.id === id) ?? record('done'),
+    'jobs.start': ({ kind }) => {
+      const job = record('done', { kind, title: 'Started', result: probe })
+      jobs.push(job)
+      return job
+    },
+  })
+  async function open(jobs: JobRecord[] = [], more: Answers = {}): Promise<MountedView> {
+    mounted = await mountView(TrainView, syntheticEngine({ ...answers(jobs), ...more }))
+    await settle(16)
+    return mounted
+  }
+  const button = ({ view }: MountedView, text: string) => {
+    const found = view.findAll('button').find((candidate) => candidate.text().startsWith(text))
+    if (found === undefined) throw new Error(`no button ${text}`)
+    return found
+  }
+  const asked = ({ engine }: MountedView, name: CallName): unknown[] =>
+    engine.made.filter((call) => call.name === name).map(({ input }) => input)
+  async function choose(opened: MountedView, title: string): Promise<void> {
+    await button(opened, title).trigger('click')
+    await settle()
+  }
+
+  it('says that there are no jobs, and what a probe still needs', async () => {
+    const opened = await open()
+    expect(opened.view.text()).toContain('No jobs yet')
+    expect(opened.view.text()).toContain('Write at least two texts with the property.')
+    expect(button(opened, 'Start').attributes('disabled')).toBeDefined()
+  })
+
+  it('starts a probe from an imported file, and shows accuracy by layer with its control and calibration', async () => {
+    const opened = await open()
+    opened.shell.toOpen = { name: 'moods.csv', bytes: bytes('text,label\nglad,1\nmerry,1\nsad,0\nangry,0\n') }
+    await button(opened, 'Import').trigger('click')
+    await settle()
+    await opened.view.get('form').trigger('submit')
+    await settle(16)
+    expect(asked(opened, 'jobs.start')).toEqual([
+      {
+        kind: 'probe',
+        input: expect.objectContaining({
+          model: useModels().current?.source,
+          site: 'hook_resid_post',
+          examples: [
+            { text: 'glad', label: 1 },
+            { text: 'merry', label: 1 },
+            { text: 'sad', label: 0 },
+            { text: 'angry', label: 0 },
+          ],
+        }) as unknown,
+      },
+    ])
+    expect(opened.view.find('[aria-label="Accuracy by layer"]').exists()).toBe(true)
+    expect(opened.view.find('[aria-label="Calibration"]').exists()).toBe(true)
+    expect(opened.view.text()).toContain('blocks.1.hook_resid_post')
+    await opened.view.get('[aria-label="Accuracy by layer"]').trigger('keydown', { key: 'ArrowRight' })
+    await settle()
+    expect(opened.view.text()).toContain('blocks.2.hook_resid_post')
+    expect(await violations()).toEqual([])
+  })
+
+  it('makes a steering job of the written examples only', async () => {
+    const opened = await open()
+    await button(opened, 'Steering vector').trigger('click')
+    const field = (label: string) => opened.view.get(`[aria-label="${label}"]`)
+    await field('Example 1, prompt').setValue('The cat was')
+    expect(opened.view.text()).toContain('Example 1 needs a prompt and a target.')
+    await field('Example 1, target').setValue(' happy')
+    expect(opened.view.text()).toContain('Give it a name.')
+    await opened.view.get('label.wide input').setValue('Gladness ')
+    await opened.view.get('form').trigger('submit')
+    await settle()
+    expect(asked(opened, 'jobs.start')).toMatchObject([
+      {
+        kind: 'steering',
+        input: {
+          name: 'Gladness',
+          maxNorm: null,
+          examples: [{ prompt: 'The cat was', target: ' happy', avoided: null }],
+        },
+      },
+    ])
+    expect(await violations()).toEqual([])
+  })
+
+  it('hands a made vector to the Steer view', async () => {
+    const job = record('done', { kind: 'steering', title: 'Optimise', result: steering })
+    const opened = await open([job])
+    await choose(opened, 'Optimise')
+    expect(opened.view.text()).toContain('10 % → 60 %')
+    await button(opened, 'Open in Steer').trigger('click')
+    expect([usePresetChoice().wanted, useView().current]).toEqual(['gladness', 'steer'])
+  })
+
+  it('follows what runs, draws its loss, and pauses and cancels it', async () => {
+    const progress = { done: 2, total: 4, what: 'Step 2 of 4', eta: 3, numbers: { loss: 0.5 } }
+    const job = record('running', { title: 'Long', progress })
+    const opened = await open([job], {
+      'jobs.watch': (_, { progress: tell, signal }) => {
+        tell({ job, points: [0, 1].map((step) => ({ step, loss: 1 / (step + 1) })) })
+        return new Promise<never>((_resolve, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('aborted')))
+        })
+      },
+      'jobs.pause': () => ({ ...job, state: 'paused' }),
+      'jobs.cancel': () => ({ ...job, state: 'cancelled' }),
+    })
+    await choose(opened, 'Long')
+    expect(opened.view.text()).toContain('running · Step 2 of 4 · 3 s left')
+    expect(opened.view.find('[aria-label="Loss by step"]').exists()).toBe(true)
+    const bar = opened.view.get('.detail [role="progressbar"]')
+    expect(bar.attributes('aria-valuenow')).toBe('50')
+    await button(opened, 'Pause').trigger('click')
+    await settle()
+    expect(asked(opened, 'jobs.pause')).toEqual([{ id: job.id }])
+    expect(opened.view.get('.detail .state').text()).toBe('paused')
+    await button(opened, 'Cancel').trigger('click')
+    await settle()
+    expect(opened.view.get('.detail .state').text()).toBe('cancelled')
+  })
+
+  it('shows why a job failed and what to do, and asks before it removes one', async () => {
+    const job = record('failed', {
+      title: 'Broken',
+      error: { code: 'disk.full', message: 'The disk is full.', next: 'Free some space.' },
+    })
+    const opened = await open([job], { 'jobs.remove': () => ({}) })
+    await choose(opened, 'Broken')
+    expect(opened.view.get('[role="alert"]').text()).toContain('Free some space.')
+    await button(opened, 'Remove').trigger('click')
+    await settle()
+    expect(asked(opened, 'jobs.remove')).toEqual([])
+    const confirm = [...document.querySelectorAll<HTMLElement>('.dialog .primary')]
+    confirm[0].click()
+    await settle()
+    expect(asked(opened, 'jobs.remove')).toEqual([{ id: job.id }])
+    expect(opened.view.text()).toContain('No jobs yet')
+  })
+
+  it('shows an error in place of the list, and tries again', async () => {
+    let failures = 1
+    const opened = await open([], {
+      'jobs.list': () => {
+        if (failures-- > 0) throw new Error('broken')
+        return { jobs: [record('done', { title: 'Found' })], unreadable: [], warning: null }
+      },
+    })
+    await button(opened, 'Try again').trigger('click')
+    await settle()
+    expect(opened.view.text()).toContain('Found')
+  })
+})
