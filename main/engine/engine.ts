@@ -11,6 +11,7 @@ import { CertificateStore } from '../analysis/parity/store'
 import { DiskCaptures } from '../cache/disk'
 import { CaptureMemory } from '../cache/memory'
 import { ActivationStore } from '../cache/store/store'
+import { SweepStore } from '../cache/sweeps'
 import { openHub, type Hub } from '../models/hub'
 import { Library } from '../models/library'
 import { onnxruntimeVersion, providerReports } from '../runtime'
@@ -44,6 +45,8 @@ export class Engine {
   readonly certificates: CertificateStore
   readonly models: OpenModels
   readonly waveSizes: WaveSizes
+  /** What sweeps have found. */
+  readonly sweeps: SweepStore
   readonly jobs: EngineJobs
   /** Activations on disk. */
   readonly activations: DiskCaptures
@@ -70,6 +73,7 @@ export class Engine {
       }),
     )
     this.waveSizes = new WaveSizes(options.cacheDir)
+    this.sweeps = new SweepStore(path.join(options.cacheDir, 'sweeps'))
     this.models = new OpenModels({
       assetsDir: options.assetsDir,
       cacheDir: options.cacheDir,
