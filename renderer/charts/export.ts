@@ -29,6 +29,7 @@ const kinds = {
   csv: 'CSV table',
   json: 'JSON',
   npy: 'NumPy array',
+  parquet: 'Parquet table',
   safetensors: 'safetensors file',
 } as const
 export type FileKind = keyof typeof kinds

@@ -5,6 +5,7 @@ import path from 'node:path'
 import { Command } from 'commander'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { addPatch } from '../../main/cli/commands/patch'
+import { parquetReadObjects } from 'hyparquet'
 import { decodeNpy } from '../../main/models/formats/npy'
 
 let folder: string
@@ -33,12 +34,13 @@ async function patch(...words: string[]): Promise<string> {
 const pair = ['--clean', 'The cat sat on the', '--corrupt', 'The dog sat on the']
 
 describe('patchbay patch', () => {
-  it('writes the same values as CSV, JSON and npy', async () => {
+  it('writes the same values as CSV, Parquet, JSON and npy', async () => {
     const file = (ending: string): string => path.join(folder, `sweep.${ending}`)
     const ask = (ending: string) => patch(...pair, '--metric', 'kl', '--out', file(ending))
     expect(await ask('csv')).toContain('sites run')
     await ask('json')
     await ask('npy')
+    await ask('parquet')
     const [comment, header, ...rows] = readFileSync(file('csv'), 'utf8').trim().split('\n')
     expect(comment).toContain('denoising of blocks.0.hook_resid_pre')
     expect(header).toBe('layer,position,hook,token,kl,kl normalised')
@@ -48,10 +50,17 @@ describe('patchbay patch', () => {
     const npy = decodeNpy(readFileSync(file('npy')), 'npy')
     expect(npy.shape).toEqual(json.raw.shape.slice(1))
     expect(rows).toHaveLength(npy.data.length)
+    const table = (await parquetReadObjects({
+      file: new Uint8Array(readFileSync(file('parquet'))).buffer,
+    })) as { layer: number; token: string; kl: number }[]
+    expect(table.map(({ layer, token }) => [String(layer), token])).toEqual(
+      rows.map((row) => [row.split(',')[0], row.split(',')[3]]),
+    )
     const column = rows.map((row) => Number(row.split(',').at(-2)))
     Array.from(npy.data, Number).forEach((value, i) => {
       expect(column[i]).toBeCloseTo(value, 6)
       expect(json.raw.data[i]).toBeCloseTo(value, 6)
+      expect(table[i].kl).toBe(value)
     })
   })
 

@@ -1,15 +1,17 @@
-/** A sweep as a file for other tools: CSV for spreadsheets, JSON with everything, npy with the raw values alone. */
+/** A sweep as a file for other tools: CSV for spreadsheets, Parquet for tables, JSON with everything, npy with the raw values alone. */
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { certificateText } from '../../../preload/certificate'
 import type { SweepRequest, SweepResult } from '../../../preload/sweep'
 import { encodeNpy } from '../../models/formats/npy'
 import { numberCell, textCell } from '../csv'
 
-export const sweepFormats = ['csv', 'json', 'npy'] as const
+export const sweepFormats = ['csv', 'parquet', 'json', 'npy'] as const
 export type SweepFormat = (typeof sweepFormats)[number]
 
 /**
  * - csv: a first line that says what it was computed on, a header, one row for each site: its place on the axes, its token,
  *   and for each metric the raw and the normalised value. `pandas.read_csv(file, skiprows=1)`.
+ * - parquet: the same table, its first line as the file's metadata `patchbay`. `pandas.read_parquet(file)`.
  * - json: request, plan, values, and what they were computed on; null where there is no value.
  * - npy: raw float32 values [metric, …axes], without the first axis where there is one metric.
  * @param texts the base's tokens
@@ -23,6 +25,8 @@ export function sweepFile(
   switch (format) {
     case 'csv':
       return new TextEncoder().encode(csvOf(result, request, texts))
+    case 'parquet':
+      return parquetOf(result, request, texts)
     case 'json':
       return new TextEncoder().encode(jsonOf(result, request, texts))
     case 'npy': {
@@ -32,39 +36,88 @@ export function sweepFile(
   }
 }
 
-function csvOf(
-  { plan, raw, normalised, evidence, direction }: SweepResult,
-  request: SweepRequest,
-  texts: readonly string[],
-): string {
+/** What the numbers were computed on, in one line. */
+function computedOn({ plan, evidence, direction }: SweepResult): string {
   const { modelName, fingerprint, precision, provider, requestHash, patchbay, certificate } =
     evidence.provenance
+  return `${direction} of ${plan.hooks[0]} and others in ${modelName} (${fingerprint}), ${precision} on ${provider} (${certificateText(certificate)}), base request ${requestHash}, Patchbay ${patchbay}`
+}
+
+interface SiteRow {
+  readonly places: readonly number[]
+  readonly hook: string
+  /** Of the base, where positions are an axis. */
+  readonly token: string
+  /** For each metric its raw and its normalised value, NaN where there is none. */
+  readonly values: readonly number[]
+}
+
+function rowsOf({ plan, raw, normalised }: SweepResult, texts: readonly string[]): SiteRow[] {
   const sites = raw.data.length / plan.ends.length
   const position = plan.axes.findIndex((axis) => axis.name === 'position')
-  const names = request.metrics.map(({ kind }, i) => (request.metrics.length === 1 ? kind : `${kind} ${i}`))
-  const lines = [
-    textCell(
-      `# ${direction} of ${plan.hooks[0]} and others in ${modelName} (${fingerprint}), ${precision} on ${provider} (${certificateText(certificate)}), base request ${requestHash}, Patchbay ${patchbay}`,
-    ),
-    [
-      ...plan.axes.map((axis) => axis.name),
-      'hook',
-      ...(position === -1 ? [] : ['token']),
-      ...names.flatMap((name) => [name, `${name} normalised`]),
-    ].join(','),
-  ]
   const perHook = sites / plan.hooks.length
-  for (let site = 0; site < sites; site++) {
+  return Array.from({ length: sites }, (_, site) => {
     const index = indexOf(plan.shape, site)
     const places = plan.axes.map((axis, i) => axis.values[index[i]])
-    const values = plan.ends.flatMap((_, metric) => [
-      numberCell(raw.data[metric * sites + site]),
-      numberCell(normalised[metric]?.data[site] ?? NaN),
-    ])
-    const token = position === -1 ? [] : [textCell(texts[places[position]] ?? '')]
-    lines.push([...places, plan.hooks[Math.floor(site / perHook)], ...token, ...values].join(','))
-  }
+    return {
+      places,
+      hook: plan.hooks[Math.floor(site / perHook)],
+      token: position === -1 ? '' : (texts[places[position]] ?? ''),
+      values: plan.ends.flatMap((_, metric) => [
+        raw.data[metric * sites + site],
+        normalised[metric]?.data[site] ?? NaN,
+      ]),
+    }
+  })
+}
+
+const hasPositions = ({ plan }: SweepResult): boolean => plan.axes.some(({ name }) => name === 'position')
+
+function valueNames({ metrics }: SweepRequest): string[] {
+  const names = metrics.map(({ kind }, i) => (metrics.length === 1 ? kind : `${kind} ${i}`))
+  return names.flatMap((name) => [name, `${name} normalised`])
+}
+
+function csvOf(result: SweepResult, request: SweepRequest, texts: readonly string[]): string {
+  const token = hasPositions(result)
+  const axes = result.plan.axes.map(({ name }) => name)
+  const lines = [
+    textCell(`# ${computedOn(result)}`),
+    [...axes, 'hook', ...(token ? ['token'] : []), ...valueNames(request)].join(','),
+    ...rowsOf(result, texts).map((row) =>
+      [...row.places, row.hook, ...(token ? [textCell(row.token)] : []), ...row.values.map(numberCell)].join(
+        ',',
+      ),
+    ),
+  ]
   return `${lines.join('\n')}\n`
+}
+
+function parquetOf(
+  result: SweepResult,
+  request: SweepRequest,
+  texts: readonly string[],
+): Uint8Array<ArrayBuffer> {
+  const rows = rowsOf(result, texts)
+  const columnData = [
+    ...result.plan.axes.map(({ name }, axis) => ({
+      name,
+      data: rows.map(({ places }) => places[axis]),
+      type: 'INT32' as const,
+    })),
+    { name: 'hook', data: rows.map(({ hook }) => hook), type: 'STRING' as const },
+    ...(hasPositions(result)
+      ? [{ name: 'token', data: rows.map(({ token }) => token), type: 'STRING' as const }]
+      : []),
+    ...valueNames(request).map((name, i) => ({
+      name,
+      data: rows.map(({ values }) => values[i]),
+      type: 'DOUBLE' as const,
+    })),
+  ]
+  return new Uint8Array(
+    parquetWriteBuffer({ columnData, kvMetadata: [{ key: 'patchbay', value: computedOn(result) }] }),
+  )
 }
 
 function jsonOf(result: SweepResult, request: SweepRequest, texts: readonly string[]): string {

@@ -1,4 +1,5 @@
 /** A finished sweep as files: its table, its arrays in the shape of the plan, everything as JSON. */
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { encodeNpy } from '../../../preload/npy'
 import { csvFile, exportFile, type FileKind } from '../../charts/export'
 import { saveExport } from '../../exports/provenance'
@@ -35,6 +36,22 @@ export function sweepJson(sweep: FinishedSweep): string {
   )
 }
 
+/** The table of places; what it was computed on is the file's metadata `patchbay`. */
+export function sweepParquet(sweep: FinishedSweep): Uint8Array {
+  const { header, rows: lines } = sitesTable(sweep)
+  const rows = [...lines]
+  const columnData = header.map((name, column) => {
+    const data = rows.map((row) => row[column])
+    return {
+      name,
+      data,
+      type: data.every((cell) => typeof cell === 'number') ? ('DOUBLE' as const) : ('STRING' as const),
+    }
+  })
+  const value = JSON.stringify(sweep.result.evidence)
+  return new Uint8Array(parquetWriteBuffer({ columnData, kvMetadata: [{ key: 'patchbay', value }] }))
+}
+
 /** @param sweep asked for at the click */
 export function sweepExports(sweep: () => FinishedSweep): ExportAction[] {
   const action = (id: string, label: string, make: (of: FinishedSweep) => SavedFile): ExportAction => ({
@@ -45,6 +62,7 @@ export function sweepExports(sweep: () => FinishedSweep): ExportAction[] {
   const file = (name: string, kind: FileKind, bytes: Uint8Array): SavedFile => exportFile(name, kind, bytes)
   return [
     action('csv', 'CSV table', (of) => csvFile(sitesTable(of), 'patching-sites')),
+    action('parquet', 'Parquet table', (of) => file('patching-sites', 'parquet', sweepParquet(of))),
     action('json', 'JSON', (of) => file('patching-sweep', 'json', new TextEncoder().encode(sweepJson(of)))),
     action('npy', 'NumPy array of the metric (.npy)', (of) =>
       file('patching-metric', 'npy', sweepNpy(of, metricOf(of))),

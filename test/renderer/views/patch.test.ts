@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { parquetMetadata, parquetReadObjects } from 'hyparquet'
 import { decodeNpy } from '../../../main/models/formats/npy'
 import { PatchbayError } from '../../../preload/errors'
 import { sweepRequest } from '../../../preload/sweep'
@@ -91,6 +92,22 @@ describe('the patch view', () => {
       Array.from({ length: 4 * positions }, (_, site) => patchedMetric(site)),
     )
     expect(new TextDecoder().decode(file.beside)).toContain('"fingerprint": "abab')
+  })
+
+  it('exports a Parquet table of its places, with what it was computed on', async () => {
+    const opened = await open()
+    await opened.view.get('[aria-label="Export Places"]').trigger('keydown', { key: 'Enter' })
+    await settle()
+    Array.from(document.querySelectorAll<HTMLElement>('[role="menuitem"]'))
+      .find(({ textContent }) => textContent?.includes('Parquet'))
+      ?.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
+    await settle()
+    const bytes = new Uint8Array(opened.shell.saved[0].bytes).buffer
+    const rows = (await parquetReadObjects({ file: bytes })) as { layer: string; metric: number }[]
+    expect(rows).toHaveLength(4 * (usePrompt().slots.B.tokens?.length ?? 0))
+    expect(Math.max(...rows.map(({ metric }) => metric))).toBe(3)
+    const { key_value_metadata: about } = parquetMetadata(bytes)
+    expect(about?.[0].value).toContain('"fingerprint":"abab')
   })
 
   it('offers a corrupt prompt where there is none', async () => {
