@@ -7,7 +7,7 @@ import { z } from 'zod'
 import { asPatchbayError, errorCodes, PatchbayError, wireError, type WireError } from './errors'
 import { modelSource } from './model'
 
-export const viewNames = ['prompt', 'layers', 'compare', 'patch', 'attribution', 'steer'] as const
+export const viewNames = ['prompt', 'layers', 'compare', 'patch', 'attribution', 'train', 'steer'] as const
 export type ViewName = (typeof viewNames)[number]
 
 export const themeNames = ['system', 'light', 'dark'] as const

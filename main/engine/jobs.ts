@@ -75,7 +75,7 @@ export class EngineJobs {
 
   async watch(id: string, signal: AbortSignal, tell: (change: JobChange) => void): Promise<JobRecord> {
     const queue = await this.#opened()
-    const curve = () => this.#curves.of(id, this.#store.folderOf(id))
+    const curve = (after: number) => this.#curves.since(id, this.#store.folderOf(id), after)
     return watchJob(id, { queue, curve, signal, tell })
   }
 

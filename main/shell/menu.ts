@@ -8,6 +8,7 @@ const viewTitles: Record<ViewName, string> = {
   compare: 'Compare',
   patch: 'Patch',
   attribution: 'Attribute',
+  train: 'Train',
   steer: 'Steer',
 }
 const themeTitles: Record<ThemeName, string> = { system: 'Like the system', light: 'Light', dark: 'Dark' }

@@ -64,9 +64,14 @@ describe('patchbay job', () => {
   it('refuses what is no JSON, an unknown kind and an unknown job', async () => {
     const file = path.join(folder, 'input.json')
     writeFileSync(file, '{')
-    await expect(patchbay('start', 'probe', '-i', file)).rejects.toMatchObject({ code: 'file.malformed', file })
+    await expect(patchbay('start', 'probe', '-i', file)).rejects.toMatchObject({
+      code: 'file.malformed',
+      file,
+    })
     await expect(patchbay('start', 'bake', '-i', inputFile({}))).rejects.toMatchObject({ field: 'kind' })
-    await expect(patchbay('cancel', '20260101-000000-00000000')).rejects.toMatchObject({ code: 'file.missing' })
+    await expect(patchbay('cancel', '20260101-000000-00000000')).rejects.toMatchObject({
+      code: 'file.missing',
+    })
     await expect(patchbay('cancel', '../elsewhere')).rejects.toMatchObject({ code: 'input.invalid' })
   })
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { durationText, Eta } from '../../main/jobs/eta'
+import { Eta } from '../../main/jobs/eta'
+import { durationText } from '../../preload/duration'
 
 describe('the time that is left', () => {
   it('is unknown before anything was done', () => {

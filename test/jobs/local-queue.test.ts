@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { JobContext, JobKind, JobOutcome } from '../../main/jobs/kind'
 import { JobKinds } from '../../main/jobs/kinds'
+import { claim } from '../../main/jobs/lease'
 import { LocalQueue } from '../../main/jobs/local-queue'
 import type { JobRecord, JobState } from '../../preload/jobs'
 import { JobStore } from '../../main/jobs/store'
@@ -206,6 +207,34 @@ describe('a local queue', () => {
     expect((await until(id, 'done')).result).toEqual({ from: 0, to: 2 })
     await queue.close()
     expect(queue.warning?.code).toBe('disk.full')
+  })
+
+  it('leaves what others queued alone unless told to go on, and goes on with one that is resumed', async () => {
+    const store = new JobStore(folder)
+    const kinds = new JobKinds().add(counting())
+    const gone = await LocalQueue.open(store, new JobKinds().add(counting()))
+    const { id } = await gone.submit('count', { to: 3 })
+    await gone.close()
+    queue = await LocalQueue.open(store, kinds, { goOn: false })
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    expect((await queue.get(id)).state).toBe('queued')
+    const done = until(id, 'done')
+    await queue.resume(id)
+    expect((await done).state).toBe('done')
+  })
+
+  it('refuses to change a job that another process works on', async () => {
+    const store = new JobStore(folder)
+    queue = await LocalQueue.open(store, new JobKinds().add(counting()), { goOn: false })
+    const gone = await LocalQueue.open(store, new JobKinds().add(counting()))
+    const { id } = await gone.submit('count', { to: 3 })
+    await gone.close()
+    const lease = await claim(store.folderOf(id))
+    for (const change of ['pause', 'resume', 'cancel', 'remove'] as const)
+      await expect(queue[change](id)).rejects.toThrow(/Another process works on the job/)
+    await lease?.release()
+    await queue.cancel(id)
+    expect((await queue.get(id)).state).toBe('cancelled')
   })
 })
 

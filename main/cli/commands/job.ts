@@ -1,12 +1,12 @@
 /** `patchbay job …`: probes, dictionaries and steering vectors as jobs, followed on a terminal, resumable. */
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
+import { durationText } from '../../../preload/duration'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import type { JobRecord } from '../../../preload/jobs'
 import type { ModelSourceInput } from '../../../preload/model'
 import { trainingResult, type TrainingResult } from '../../../preload/training'
 import type { Engine } from '../../engine/engine'
-import { durationText } from '../../jobs/eta'
 import { forTerminal, printError } from '../output'
 import { progressLine } from '../progress'
 import { locate, withEngine } from '../session'
@@ -23,7 +23,10 @@ export function addJob(program: Command): void {
     .argument('<kind>', 'probe, dictionary, steering or train.storyworld')
     .description('Start a job and follow it; Ctrl+C pauses it behind a checkpoint.')
     .requiredOption('-i, --input <file>', 'its input as JSON (see preload/training.ts for the fields)')
-    .option('-m, --model <model>', 'storyworld, a path, or a name from the library; in place of the input’s model')
+    .option(
+      '-m, --model <model>',
+      'storyworld, a path, or a name from the library; in place of the input’s model',
+    )
     .action((kind: string, options: StartOptions) =>
       withEngine(async (engine, signal) => {
         const input = await inputOf(engine, options)
@@ -38,7 +41,8 @@ export function addJob(program: Command): void {
       withEngine(async (engine) => {
         const { jobs, unreadable, warning } = await engine.call('jobs.list', {})
         for (const each of jobs) console.log(lineOf(each))
-        for (const { id, error } of unreadable) console.log(`${id}  unreadable  ${forTerminal(error.message)}`)
+        for (const { id, error } of unreadable)
+          console.log(`${id}  unreadable  ${forTerminal(error.message)}`)
         if (warning !== null) console.error(`patchbay: ${forTerminal(warning.message)}`)
         if (jobs.length + unreadable.length === 0) console.log('There are no jobs.')
       }),
@@ -126,8 +130,7 @@ async function follow(engine: Engine, id: string, signal: AbortSignal): Promise<
     )
     line.clear()
     console.log(lineOf(job))
-    if (job.error !== null)
-      throw new PatchbayError(job.error.code, job.error.message, job.error)
+    if (job.error !== null) throw new PatchbayError(job.error.code, job.error.message, job.error)
     const result = trainingResult.safeParse(job.result)
     if (result.success) for (const text of resultLines(result.data)) console.log(forTerminal(text))
     else if (job.state === 'paused') console.log(`patchbay job resume ${id} goes on from there.`)
@@ -138,7 +141,10 @@ async function follow(engine: Engine, id: string, signal: AbortSignal): Promise<
 }
 
 function lineOf({ id, state, title, progress }: JobRecord): string {
-  const share = progress === null || progress.total === 0 ? '' : ` ${Math.floor((100 * progress.done) / progress.total)} %`
+  const share =
+    progress === null || progress.total === 0
+      ? ''
+      : ` ${Math.floor((100 * progress.done) / progress.total)} %`
   return `${id}  ${state}${state === 'done' ? '' : share}  ${forTerminal(title)}`
 }
 
@@ -152,7 +158,10 @@ function resultLines(result: TrainingResult): string[] {
         'layer  accuracy  AUC    shuffled labels  p',
         ...result.layers.map(({ layer, test, control }) => {
           const accuracies = control?.accuracies ?? []
-          const mean = accuracies.length === 0 ? null : accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length
+          const mean =
+            accuracies.length === 0
+              ? null
+              : accuracies.reduce((sum, value) => sum + value, 0) / accuracies.length
           return `${String(layer).padStart(5)}  ${three(test.accuracy)}     ${three(test.auc)}  ${three(mean).padEnd(15)}  ${three(control?.p ?? null)}`
         }),
         result.file,

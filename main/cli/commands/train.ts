@@ -1,8 +1,9 @@
 /** `patchbay train storyworld`: trains the embedded model from a seed, resumable, with curve and evaluation. */
 import path from 'node:path'
 import type { Command } from 'commander'
+import { durationText } from '../../../preload/duration'
 import { PatchbayError } from '../../../preload/errors'
-import { durationText, Eta } from '../../jobs/eta'
+import { Eta } from '../../jobs/eta'
 import { storyworldSettings, type StoryworldSettings } from '../../training/storyworld/settings'
 import { trainStoryworld } from '../../training/storyworld/train'
 import { directories } from '../directories'

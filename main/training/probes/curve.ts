@@ -1,7 +1,8 @@
 /** One probe a layer: where in the model something can be read off. */
 import { throwIfCancelled } from '../../runtime/cancelled'
 import type { Examples } from './examples'
-import { heldOutRows, trainProbe, type ProbeResult, type ProbeSettings } from './probe'
+import { heldOutRows, probeSteps, type ProbeResult, type ProbeSettings } from './probe'
+import { finishGently } from './steps'
 
 export interface LayerExamples {
   /** The hook point that the activations are of. */
@@ -17,7 +18,7 @@ export interface CurvePoint {
 /**
  * Fits a probe at each hook point, all with the same rows held out. Layers come one after the other, so that one layer's
  * activations are in memory at a time.
- * @throws PatchbayError as `trainProbe`; `run.cancelled` between layers
+ * @throws PatchbayError as `trainProbe`; `run.cancelled`
  */
 export async function probeCurve(
   layers: AsyncIterable<LayerExamples> | Iterable<LayerExamples>,
@@ -33,11 +34,10 @@ export async function probeCurve(
   for await (const { hook, examples } of layers) {
     throwIfCancelled(options.signal)
     testRows ??= heldOutRows(examples, settings)
-    const point = { hook, result: trainProbe(examples, settings, testRows) }
+    const steps = probeSteps(examples, settings, testRows)
+    const point = { hook, result: await finishGently(steps, options.signal) }
     points.push(point)
     options.onPoint?.(point)
-    // Fitting blocks: let what else wants the thread have it between layers.
-    await new Promise((resolve) => setImmediate(resolve))
   }
   return points
 }

@@ -8,6 +8,7 @@
  */
 import { PatchbayError } from '../../../preload/errors'
 import { Cholesky, dot, kernel, product, transposedProduct, weightedGram } from './cholesky'
+import { finish, type Steps } from './steps'
 
 export interface LogisticFit {
   /** [width] */
@@ -42,12 +43,20 @@ interface Space {
  * @param labels 1 or 0, of both kinds
  * @throws PatchbayError `run.failed` where it does not converge
  */
-export function fitLogistic(
+export const fitLogistic = (
   x: Float64Array,
   width: number,
   labels: ArrayLike<number>,
   inversePenalty: number,
-): LogisticFit {
+): LogisticFit => finish(logisticSteps(x, width, labels, inversePenalty))
+
+/** `fitLogistic`, standing still before each of Newton's steps. */
+export function* logisticSteps(
+  x: Float64Array,
+  width: number,
+  labels: ArrayLike<number>,
+  inversePenalty: number,
+): Steps<LogisticFit> {
   const n = labels.length
   const lambda = 1 / inversePenalty
   const space = n < width ? kernelSpace(x, n, width, lambda) : primalSpace(x, n, width, lambda)
@@ -66,6 +75,7 @@ export function fitLogistic(
     const gradient = largestGradient(x, width, residual, space.weights(c), lambda)
     if (gradient <= tolerance)
       return { weights: space.weights(c), intercept: b, objective, gradient, iterations }
+    yield
     const s = f.map((value) => Math.max(leastWeight, sigmoid(value) * sigmoid(-value)))
     const target = space.solve(
       s,

@@ -7,11 +7,12 @@ import { PatchbayError } from '../../../preload/errors'
 import { SeededRandom } from '../random'
 import { checkClasses, checkExamples, rowCount, rowsOfExamples, type Examples } from './examples'
 import { scoresOf, type LinearModel } from './linear-model'
-import { fitLogistic } from './logistic'
+import { logisticSteps } from './logistic'
 import { fitMeanDifference } from './mean-difference'
 import { accuracy, areaUnderCurve, calibrationOf, type Calibration } from './metrics'
 import { fitRidge } from './ridge'
 import { fitStandardisation, prepared } from './standardise'
+import { finish, type Steps } from './steps'
 
 export const probeSettings = z.object({
   method: z.enum(['logistic', 'ridge', 'mean-difference']),
@@ -53,24 +54,27 @@ export interface ProbeResult {
 }
 
 /** Fits on all rows given. @throws PatchbayError `input.invalid` for examples of one class, `run.failed` */
-export function fitProbe(examples: Examples, settings: ProbeSettings): LinearModel {
+export const fitProbe = (examples: Examples, settings: ProbeSettings): LinearModel =>
+  finish(fitSteps(examples, settings))
+
+function* fitSteps(examples: Examples, settings: ProbeSettings): Steps<LinearModel> {
   checkClasses(examples, 'training')
   const standardisation = settings.standardise ? fitStandardisation(examples) : null
   const x = prepared(examples, standardisation)
   const { width, labels } = examples
-  const { weights, intercept } = fitted(x, width, labels, settings)
+  const { weights, intercept } = yield* fitted(x, width, labels, settings)
   return { weights, intercept, standardisation }
 }
 
-function fitted(
+function* fitted(
   x: Float64Array,
   width: number,
   labels: ArrayLike<number>,
   { method, inversePenalty }: ProbeSettings,
-): { weights: Float64Array; intercept: number } {
+): Steps<{ weights: Float64Array; intercept: number }> {
   switch (method) {
     case 'logistic':
-      return fitLogistic(x, width, labels, inversePenalty)
+      return yield* logisticSteps(x, width, labels, inversePenalty)
     case 'ridge':
       return fitRidge(x, width, labels, 1 / inversePenalty)
     case 'mean-difference':
@@ -84,11 +88,18 @@ function fitted(
  * @throws PatchbayError `input.invalid` for data that can not be learned from (see `checkExamples`, `checkClasses`), or where
  *   a class would have no held-out row
  */
-export function trainProbe(
+export const trainProbe = (
+  examples: Examples,
+  settings: ProbeSettings,
+  testRows?: readonly number[],
+): ProbeResult => finish(probeSteps(examples, settings, testRows))
+
+/** `trainProbe`, step by step. */
+export function* probeSteps(
   examples: Examples,
   settings: ProbeSettings,
   testRows: readonly number[] = heldOutRows(examples, settings),
-): ProbeResult {
+): Steps<ProbeResult> {
   checkExamples(examples)
   checkClasses(examples, 'given')
   checkRows(testRows, rowCount(examples))
@@ -99,13 +110,13 @@ export function trainProbe(
   const training = rowsOfExamples(examples, trainRows)
   const test = rowsOfExamples(examples, testRows)
   checkClasses(test, 'held-out')
-  const model = fitProbe(training, settings)
+  const model = yield* fitSteps(training, settings)
   const score = scoreOf(model, test, settings)
   return {
     model,
     training: scoreOf(model, training, settings),
     test: score,
-    control: settings.controls === 0 ? null : controlOf(training, test, settings, score.accuracy),
+    control: settings.controls === 0 ? null : yield* controlOf(training, test, settings, score.accuracy),
     testRows,
   }
 }
@@ -150,7 +161,12 @@ function scoreOf(model: LinearModel, examples: Examples, { method }: ProbeSettin
 }
 
 /** Shuffles the labels of all rows together, keeping which rows are held out; classes keep their sizes overall. */
-function controlOf(training: Examples, test: Examples, settings: ProbeSettings, real: number): Control {
+function* controlOf(
+  training: Examples,
+  test: Examples,
+  settings: ProbeSettings,
+  real: number,
+): Steps<Control> {
   const random = new SeededRandom(settings.seed + 1)
   const all = [...Array.from(training.labels), ...Array.from(test.labels)]
   const accuracies: number[] = []
@@ -158,7 +174,8 @@ function controlOf(training: Examples, test: Examples, settings: ProbeSettings, 
   for (let i = 0; i < settings.controls; i++) {
     const shuffled = shuffledWithBothClasses(all, training.labels.length, random)
     const labels = (from: number, to: number): Uint8Array => Uint8Array.from(shuffled.slice(from, to))
-    const fitted = fitProbe({ ...training, labels: labels(0, training.labels.length) }, settings)
+    const fitted = yield* fitSteps({ ...training, labels: labels(0, training.labels.length) }, settings)
+    yield
     const score = scoreOf(fitted, { ...test, labels: labels(training.labels.length, all.length) }, settings)
     accuracies.push(score.accuracy)
     aucs.push(score.auc)

@@ -1,6 +1,6 @@
 /** Jobs and their results in words and numbers. */
 import { durationText } from '../../../preload/duration'
-import type { JobRecord, JobState } from '../../../preload/jobs'
+import type { JobRecord, JobState, LossPoint } from '../../../preload/jobs'
 import { trainingResult, type ProbeLayer, type TrainingResult } from '../../../preload/training'
 import { formatNumber } from '../../charts/numbers'
 
@@ -25,6 +25,16 @@ export function stateText({ state, progress }: JobRecord): string {
     ...(active ? [progress.what] : []),
     ...(active && progress.eta !== null ? [`${durationText(progress.eta)} left`] : []),
   ].join(' · ')
+}
+
+/** At most `most` points: neighbouring steps are averaged, and stand at their last step. */
+export function thinned(points: readonly LossPoint[], most = 1000): LossPoint[] {
+  const size = Math.ceil(points.length / most)
+  if (size <= 1) return [...points]
+  return Array.from({ length: Math.ceil(points.length / size) }, (_, i) => {
+    const some = points.slice(i * size, (i + 1) * size)
+    return { step: some[some.length - 1].step, loss: meanOf(some.map(({ loss }) => loss)) }
+  })
 }
 
 /** The result of a job that is done; null where there is none that this version knows. */

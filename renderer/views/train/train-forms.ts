@@ -113,7 +113,10 @@ export function useTrainForms(model: () => ModelDescription | null): TrainForms 
     },
   })
   const hooks = computed(() =>
-    Array.from({ length: model()?.layers ?? 0 }, (_, i) => ({ value: behind(i), label: `Behind block ${i}` })),
+    Array.from({ length: model()?.layers ?? 0 }, (_, i) => ({
+      value: behind(i),
+      label: `Behind block ${i}`,
+    })),
   )
   /** A model with fewer layers may have been opened meanwhile. */
   const known = (hook: string): string =>
@@ -171,7 +174,12 @@ export function useTrainForms(model: () => ModelDescription | null): TrainForms 
         const { texts, hook, ...rest } = drafts.dictionary
         return {
           kind,
-          input: { ...rest, model: source, hook: known(hook), texts: { kind: 'texts', texts: linesOf(texts) } },
+          input: {
+            ...rest,
+            model: source,
+            hook: known(hook),
+            texts: { kind: 'texts', texts: linesOf(texts) },
+          },
         }
       }
     }

@@ -1,5 +1,14 @@
 /** The jobs as the train view lists them: followed while they wait or run, with their loss curves. */
-import { computed, onScopeDispose, ref, shallowReactive, shallowRef, type ComputedRef, type Ref, type ShallowRef } from 'vue'
+import {
+  computed,
+  onScopeDispose,
+  ref,
+  shallowReactive,
+  shallowRef,
+  type ComputedRef,
+  type Ref,
+  type ShallowRef,
+} from 'vue'
 import { asPatchbayError, fromWire, type PatchbayError } from '../../../preload/errors'
 import type { JobRecord, LossPoint } from '../../../preload/jobs'
 import { services } from '../../services'

@@ -5,7 +5,7 @@ import type { ProbeLayer, TrainingResult } from '../../../preload/training'
 import { usePresetChoice } from '../../../renderer/stores/preset-choice'
 import { useView } from '../../../renderer/stores/view'
 import { useModels } from '../../../renderer/stores/models'
-import { bestLayer, stateText } from '../../../renderer/views/train/job-words'
+import { bestLayer, stateText, thinned } from '../../../renderer/views/train/job-words'
 import { labelledTexts } from '../../../renderer/views/train/labelled-file'
 import TrainView from '../../../renderer/views/train/TrainView.vue'
 import { violations } from '../support/accessible'
@@ -23,7 +23,10 @@ describe('a file of texts with labels', () => {
       negative: ['joy'],
       names: ['sad', 'happy'],
     })
-    expect(labelledTexts('a.tsv', bytes('no\t0\nyes\t1\n'))).toMatchObject({ positive: ['yes'], negative: ['no'] })
+    expect(labelledTexts('a.tsv', bytes('no\t0\nyes\t1\n'))).toMatchObject({
+      positive: ['yes'],
+      negative: ['no'],
+    })
     const lines = '{"text":"a","label":false}\n\n{"text":"b","label":true}\n'
     expect(labelledTexts('a.jsonl', bytes(lines))).toMatchObject({ positive: ['b'], negative: ['a'] })
   })
@@ -102,6 +105,18 @@ describe('the words of jobs', () => {
     expect(stateText(record('running', { progress }))).toBe('running · Step 3 of 50 · 3 min 20 s left')
     expect(stateText(record('done', { progress }))).toBe('done')
     expect(bestLayer(probe.layers)).toBe(1)
+  })
+})
+
+describe('a long loss curve', () => {
+  it('is drawn as means of neighbouring steps, a short one as it is', () => {
+    const points = [4, 2, 1, 3, 5].map((loss, step) => ({ step, loss }))
+    expect(thinned(points, 3)).toEqual([
+      { step: 1, loss: 3 },
+      { step: 3, loss: 2 },
+      { step: 4, loss: 5 },
+    ])
+    expect(thinned(points)).toEqual(points)
   })
 })
 
