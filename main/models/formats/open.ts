@@ -49,9 +49,9 @@ async function containerOf(file: string): Promise<'safetensors' | 'gguf'> {
     if (Buffer.from(start.subarray(0, 4)).toString('latin1') === 'GGUF' || file.endsWith('.gguf'))
       return 'gguf'
     if (file.endsWith('.safetensors') || start[8] === 0x7b) return 'safetensors'
-    throw malformed(file, 'is neither a safetensors nor a GGUF file', {
+    throw malformed(file, 'is no safetensors, GGUF or ONNX file', {
       offset: 0,
-      next: 'Open a .safetensors or .gguf file, or the folder of a Hugging Face model.',
+      next: 'Open a .safetensors, .gguf or .onnx file, or the folder of a Hugging Face model.',
     })
   } finally {
     await source.close()
