@@ -1,40 +1,17 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import os from 'node:os'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { Command } from 'commander'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { addAttribute } from '../../main/cli/commands/attribute'
 import type { AttributionPatching, DirectAttribution, TokenAttribution } from '../../preload/attribution'
+import { terminal } from './support/terminal'
 
 const prompt = 'When Mary and John went to the store, John gave a drink to'
 const swapped = 'When Mary and John went to the store, Mary gave a drink to'
 const metric = ['--token', ' Mary', '--against', ' John']
-let folder: string
-let written: string
 
-beforeEach(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-attribute-'))
-  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
-  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
-  written = ''
-  vi.spyOn(console, 'log').mockImplementation(() => undefined)
-  vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    written += String(text)
-    return true
-  })
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  vi.unstubAllEnvs()
-  rmSync(folder, { recursive: true, force: true })
-})
-
-async function attribute(...words: string[]): Promise<string> {
-  const program = new Command('patchbay').exitOverride()
-  addAttribute(program)
-  await program.parseAsync(['attribute', '--prompt', prompt, '--provider', 'cpu', ...words], { from: 'user' })
-  return written
-}
+const cli = terminal(addAttribute)
+const attribute = (...words: string[]): Promise<string> =>
+  cli.run('attribute', '--prompt', prompt, '--provider', 'cpu', ...words)
 
 describe('patchbay attribute', () => {
   it('prints the parts of a logit difference, which add up', async () => {
@@ -54,7 +31,7 @@ describe('patchbay attribute', () => {
   })
 
   it('writes a table to a file', async () => {
-    const out = path.join(folder, 'tokens.csv')
+    const out = cli.file('tokens.csv')
     await attribute(...metric, '--method', 'tokens', '--gradient-input', '--format', 'csv', '--out', out)
     const [about, header, ...rows] = readFileSync(out, 'utf8').trimEnd().split('\n')
     expect(about).toMatch(/^"?# gradient-input of storyworld/)
@@ -78,12 +55,10 @@ describe('patchbay attribute', () => {
     const text = await attribute(...metric, ...words, '--site', 'z', 'neurons', '--neurons', '2')
     expect(text).toMatch(/metric: clean \d.*corrupt -\d.*noising/)
     expect(text.match(/neuron \d\.\d+/g)).toHaveLength(2)
-    written = ''
     const table = await attribute(...metric, ...words, '--site', 'resid_pre', '--format', 'csv')
     const rows = table.trimEnd().split('\n')
     expect(rows[1]).toBe('site,layer,head,neuron,position,token,effect,normalised')
     expect(rows).toHaveLength(2 + 4 * 14)
-    written = ''
     const json = await attribute(...metric, ...words, '--site', 'z', '--format', 'json')
     expect((JSON.parse(json) as AttributionPatching).heads?.effect.shape).toEqual([4, 4])
   })

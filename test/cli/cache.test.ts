@@ -1,35 +1,12 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Command } from 'commander'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { addCache } from '../../main/cli/commands/cache'
 import { addRun } from '../../main/cli/commands/run'
+import { terminal } from './support/terminal'
 
-let folder: string
-let printed: string[]
-
-beforeEach(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-cache-'))
-  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
-  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
-  printed = []
-  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  vi.unstubAllEnvs()
-  process.exitCode = undefined
-  rmSync(folder, { recursive: true, force: true })
-})
-
-async function patchbay(...words: string[]): Promise<string> {
-  const program = new Command('patchbay').exitOverride()
-  addCache(program)
-  addRun(program)
-  await program.parseAsync(words, { from: 'user' })
-  return printed.splice(0).join('\n')
-}
+const cli = terminal(addCache, addRun)
+const patchbay = cli.run
 
 const hook = 'blocks.1.hook_resid_post'
 const run = (...more: string[]): Promise<string> =>
@@ -37,7 +14,7 @@ const run = (...more: string[]): Promise<string> =>
 
 describe('patchbay cache', () => {
   it('keeps what a run computes, and the next process reads it: identical bytes, nothing computed', async () => {
-    const [first, second] = ['first', 'second'].map((name) => path.join(folder, `${name}.safetensors`))
+    const [first, second] = ['first', 'second'].map((name) => cli.file(`${name}.safetensors`))
     const before = JSON.parse(await run('--keep', 'film', '--out', first, '--json')) as { sources: unknown }
     expect(before.sources).toEqual({ [hook]: 'computed', 'logits:last': 'computed' })
     const after = JSON.parse(await run('--out', second, '--json')) as { sources: unknown }
@@ -59,7 +36,7 @@ describe('patchbay cache', () => {
     expect(await patchbay('cache', 'ls', 'film')).toMatch(
       /blocks\.1\.hook_resid_post {2}float32 \[\d+, \d+\] {2}exact/,
     )
-    const bundle = path.join(folder, 'film.safetensors')
+    const bundle = cli.file('film.safetensors')
     expect(await patchbay('cache', 'export', bundle, '--set', 'film')).toMatch(/^2 entries of 1 rows/)
     expect(await patchbay('cache', 'rm', '--output', hook)).toMatch(/^1 entries removed/)
     expect(await patchbay('cache', 'import', bundle, '--set', 'again')).toBe(
@@ -73,7 +50,7 @@ describe('patchbay cache', () => {
 
   it('says what is damaged, and ends with 1', async () => {
     await run('--keep', 'film')
-    const shards = path.join(folder, 'data', 'activations', 'shards')
+    const shards = cli.file('data', 'activations', 'shards')
     const [name] = readdirSync(shards)
     const bytes = readFileSync(path.join(shards, name))
     bytes[bytes.length - 1] ^= 1
@@ -86,5 +63,9 @@ describe('patchbay cache', () => {
     await expect(patchbay('cache', 'rm')).rejects.toMatchObject({ code: 'input.invalid' })
     await expect(patchbay('cache', 'pin', 'none')).rejects.toMatchObject({ code: 'input.invalid' })
     await expect(run('--keep', '../x')).rejects.toMatchObject({ code: 'input.invalid', field: 'set' })
+  })
+
+  it('refuses flags beside a request that would say nothing of them', async () => {
+    await expect(run('--request', '{}')).rejects.toMatchObject({ code: 'input.invalid', field: 'prompt' })
   })
 })

@@ -1,39 +1,16 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import os from 'node:os'
+import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import { Command } from 'commander'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { addCertify } from '../../main/cli/commands/certify'
 import { addReferenceScript } from '../../main/cli/commands/reference-script'
 import { certificate } from '../../preload/certificate'
 import { casesFolder } from '../support/cases'
+import { terminal } from './support/terminal'
 
 const llama = path.join(casesFolder, 'architectures/llama')
-let folder: string
-let printed: string[]
 
-beforeEach(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-certify-'))
-  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
-  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
-  printed = []
-  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
-  process.exitCode = undefined
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  vi.unstubAllEnvs()
-  process.exitCode = undefined
-  rmSync(folder, { recursive: true, force: true })
-})
-
-async function patchbay(...words: string[]): Promise<string> {
-  const program = new Command('patchbay').exitOverride()
-  addCertify(program)
-  addReferenceScript(program)
-  await program.parseAsync(words, { from: 'user' })
-  return printed.splice(0).join('\n')
-}
+const cli = terminal(addCertify, addReferenceScript)
+const patchbay = cli.run
 
 describe('patchbay certify', () => {
   it('checks a model against itself and says what results now say', async () => {
@@ -60,13 +37,10 @@ describe('patchbay certify', () => {
 
 describe('patchbay reference-script', () => {
   it('prints the program, or writes it to a file', async () => {
-    const write = vi.spyOn(process.stdout, 'write').mockImplementation(() => true)
-    await patchbay('reference-script', llama)
-    const text = String(write.mock.calls[0][0])
-    write.mockRestore()
+    const text = await patchbay('reference-script', llama)
     expect(text).toContain(`MODEL = ${JSON.stringify(llama)}`)
 
-    const out = path.join(folder, 'program.py')
+    const out = cli.file('program.py')
     expect(await patchbay('reference-script', llama, '--out', out)).toContain(out)
     expect(readFileSync(out, 'utf8')).toBe(text)
   })

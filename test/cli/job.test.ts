@@ -1,34 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
+import { writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Command } from 'commander'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { addJob } from '../../main/cli/commands/job'
+import { terminal } from './support/terminal'
 
-let folder: string
-let printed: string[]
-
-beforeEach(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-job-cli-'))
-  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
-  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
-  printed = []
-  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  vi.unstubAllEnvs()
-  rmSync(folder, { recursive: true, force: true })
-})
-
-async function patchbay(...words: string[]): Promise<string> {
-  const program = new Command('patchbay').exitOverride()
-  addJob(program)
-  await program.parseAsync(['job', ...words], { from: 'user' })
-  return printed.splice(0).join('\n')
-}
+const cli = terminal(addJob)
+const patchbay = (...words: string[]): Promise<string> => cli.run('job', ...words)
 function inputFile(input: unknown): string {
-  const file = path.join(folder, 'input.json')
+  const file = cli.file('input.json')
   writeFileSync(file, JSON.stringify(input))
   return file
 }
@@ -55,14 +34,14 @@ describe('patchbay job', () => {
     const file = inputFile({ examples: examples.filter(({ label }) => label === 1) })
     const one = { code: 'input.invalid', message: expect.stringMatching(/positive/) as string }
     await expect(patchbay('start', 'probe', '-m', 'storyworld', '-i', file)).rejects.toMatchObject(one)
-    printed.length = 0
+    cli.printed()
     const listed = await patchbay('list')
     expect(listed).toContain('failed')
     await expect(patchbay('resume', listed.split(' ')[0])).rejects.toMatchObject(one)
   })
 
   it('refuses what is no JSON, an unknown kind and an unknown job', async () => {
-    const file = path.join(folder, 'input.json')
+    const file = cli.file('input.json')
     writeFileSync(file, '{')
     await expect(patchbay('start', 'probe', '-i', file)).rejects.toMatchObject({
       code: 'file.malformed',

@@ -11,6 +11,7 @@ import { importing, precision } from './precision'
 import { startFloor, startOurs } from './startup-child'
 import { startup } from './startup'
 import { store } from './store'
+import { training } from './train'
 import { tasks as plainTasks, type BenchContext, type TaskResult } from './tasks'
 
 interface BenchOptions extends ModelOptions {
@@ -32,7 +33,16 @@ const tasks = { ...plainTasks, patch_resid: patchResid, patch_heads: patchHeads 
 /** Tasks that start processes of their own. */
 const restarting = { startup, attribution, import: importing, precision } as const
 const usualTasks = ['startup', ...Object.keys(plainTasks)]
-const taskNames = [...usualTasks, 'patch_resid', 'patch_heads', 'attribution', 'import', 'precision', 'store']
+const taskNames = [
+  ...usualTasks,
+  'patch_resid',
+  'patch_heads',
+  'attribution',
+  'import',
+  'precision',
+  'train',
+  'store',
+]
 
 export function addBench(program: Command): void {
   withModelOptions(program.command('bench'))
@@ -61,10 +71,11 @@ export function addBench(program: Command): void {
       if (childGraph !== undefined && childWeights !== undefined && childFeeds !== undefined)
         return startFloor(childGraph, childWeights, childFeeds)
       const { storeSize, storeEntries } = options
-      // It needs no model.
+      // These two need no model, or their own.
       if (options.tasks.includes('store'))
         print(await store({ bytes: storeSize, entries: storeEntries }), options)
-      const others = options.tasks.filter((name) => name !== 'store')
+      if (options.tasks.includes('train')) print(await training(options.runs), options)
+      const others = options.tasks.filter((name) => name !== 'store' && name !== 'train')
       if (others.length > 0) await bench({ ...options, tasks: others })
     })
 }

@@ -122,7 +122,22 @@ async function buildRequest(
   model: string,
   fingerprint: string,
 ): Promise<RunRequestInput> {
-  if (options.request !== undefined) return parseRequest(options.request)
+  if (options.request !== undefined) {
+    const { prompt, metric, capture, gradient } = options
+    const given = Object.entries({ prompt, metric, capture, gradient }).find(
+      ([, value]) => (value ?? []).length > 0,
+    )
+    if (given !== undefined)
+      throw new PatchbayError(
+        'input.invalid',
+        `--request says everything about a run, so --${given[0]} would be ignored.`,
+        {
+          field: given[0],
+          next: 'Put it into the request, or leave the request out.',
+        },
+      )
+    return parseRequest(options.request)
+  }
   if (options.prompt === undefined)
     throw new PatchbayError('prompt.empty', 'There is no prompt.', {
       next: 'Give --prompt TEXT or --request JSON.',

@@ -39,15 +39,11 @@ export async function trainStoryworld(run: StoryworldRun): Promise<LoopOutcome> 
   const { source, out, settings, resume } = run
   const checkpoint = path.join(out, 'checkpoint.safetensors')
   if (!resume) await refuseExisting(checkpoint)
-  const config = await readConfig(source)
-  const spec = specOf(config)
-  const tokenizer = await loadTokenizerFromFolder(source, { workerUrl: run.workerUrl })
-  const parameters = freshParameters(spec, new SeededRandom(settings.seed), initialDeviation(config))
-  const model = await TrainableModel.create(spec, parameters)
+  const { model, task, identity, release } = await freshStoryworld(source, settings, run.workerUrl)
   try {
-    return await train(taskOf(model, tokenizer, settings), loopSettings(settings), {
+    return await train(task, loopSettings(settings), {
       checkpoint,
-      identity: identityOf(settings, config, tokenizer.tokenizerHash),
+      identity,
       resume,
       signal: run.signal,
       pause: run.pause,
@@ -58,12 +54,50 @@ export async function trainStoryworld(run: StoryworldRun): Promise<LoopOutcome> 
         const last = curve.evaluations.at(-1)
         if (last !== undefined)
           await writeWhole(path.join(out, 'accuracy.json'), JSON.stringify(last, null, 1))
-        await saveModelFolder(path.join(out, 'model'), source, parameters)
+        await saveModelFolder(path.join(out, 'model'), source, model.parameters)
       },
     })
   } finally {
-    await model.release()
+    await release()
+  }
+}
+
+export interface FreshStoryworld {
+  readonly model: TrainableModel
+  readonly task: TrainingTask<TokenBatch>
+  /** Names what is trained and how. */
+  readonly identity: string
+  readonly release: () => Promise<void>
+}
+
+/**
+ * An untrained model and the task of training it.
+ * @param source a model folder, of which configuration and tokenizer are used
+ * @throws PatchbayError `file.missing`, `file.malformed`, `model.unknown-architecture`, `model.unsupported`
+ */
+export async function freshStoryworld(
+  source: string,
+  settings: StoryworldSettings,
+  workerUrl?: URL,
+): Promise<FreshStoryworld> {
+  const config = await readConfig(source)
+  const spec = specOf(config)
+  const parameters = freshParameters(spec, new SeededRandom(settings.seed), initialDeviation(config))
+  const tokenizer = await loadTokenizerFromFolder(source, { workerUrl })
+  try {
+    const model = await TrainableModel.create(spec, parameters)
+    return {
+      model,
+      task: taskOf(model, tokenizer, settings),
+      identity: identityOf(settings, config, tokenizer.tokenizerHash),
+      release: async () => {
+        await model.release()
+        await tokenizer.close()
+      },
+    }
+  } catch (error) {
     await tokenizer.close()
+    throw error
   }
 }
 

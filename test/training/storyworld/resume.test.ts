@@ -7,15 +7,13 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { build } from 'vite'
 import { openCheckpoint } from '../../../main/models/formats/checkpoint'
-import { tinyStoryworld } from '../support'
+import { storyworld as source } from '../support'
 
 const root = path.join(import.meta.dirname, '../../..')
 const script = path.join(root, `dist/test/train-child-${process.pid}.js`)
-let source: string
 let folder: string
 
 beforeAll(async () => {
-  source = tinyStoryworld()
   folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-resume-'))
   const result = await build({
     root,
@@ -37,7 +35,6 @@ beforeAll(async () => {
 }, 60_000)
 afterAll(async () => {
   await rm(script, { force: true })
-  rmSync(source, { recursive: true, force: true })
   rmSync(folder, { recursive: true, force: true })
 })
 
@@ -68,15 +65,15 @@ function train(
 
 const file = (out: string, name: string): Buffer => readFileSync(path.join(folder, out, name))
 
-describe('training that is killed in the middle of step 14 of 20 and resumed', () => {
+describe('training that is killed at step 120 of 200 and resumed', () => {
   it('ends with the same weights, curve and checkpoint, bit for bit, as training that was not', async () => {
-    const whole = await train('whole', 20)
-    expect(whole).toMatchObject({ killed: false, steps: { length: 20 } })
-    const first = await train('killed', 20, 13)
+    const whole = await train('whole', 200)
+    expect(whole).toMatchObject({ killed: false, steps: { length: 200 } })
+    const first = await train('killed', 200, 119)
     expect(first.killed).toBe(true)
-    const second = await train('killed', 20)
-    // The last checkpoint was that of step 12: two steps are done again.
-    expect(second.steps).toEqual([12, 13, 14, 15, 16, 17, 18, 19])
+    const second = await train('killed', 200)
+    // The last checkpoint was that of step 100: twenty steps are done again.
+    expect(second.steps).toEqual(Array.from({ length: 100 }, (_, i) => 100 + i))
     for (const name of [
       'model/model.safetensors',
       'checkpoint.safetensors',
@@ -89,11 +86,11 @@ describe('training that is killed in the middle of step 14 of 20 and resumed', (
 
   it('leaves a model folder that opens like any other', async () => {
     const checkpoint = await openCheckpoint(path.join(folder, 'whole/model'))
-    expect(checkpoint.tensors.get('model.embed_tokens.weight')?.shape).toEqual([1024, 32])
+    expect(checkpoint.tensors.get('model.embed_tokens.weight')?.shape).toEqual([1024, 128])
     await checkpoint.close()
   })
 
   it('has nothing left to do when it is resumed behind its last step', async () => {
-    expect(await train('whole', 20)).toEqual({ steps: [], killed: false })
+    expect(await train('whole', 200)).toEqual({ steps: [], killed: false })
   })
 })

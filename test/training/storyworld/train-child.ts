@@ -1,5 +1,5 @@
 /**
- * Trains a tiny model in a process of its own: SOURCE OUT STEPS [WAIT_BEHIND]. Says each step on stdout; behind step
+ * Trains a model like the embedded one in a process of its own: SOURCE OUT STEPS [WAIT_BEHIND]. Says each step on stdout; behind step
  * WAIT_BEHIND it says no more and waits to be killed, as in the middle of the step that follows.
  */
 import { trainStoryworld } from '../../../main/training/storyworld/train'
@@ -10,10 +10,10 @@ const settings = storyworldSettings.parse({
   steps: Number(steps),
   rows: 4,
   columns: 24,
-  warmUp: 4,
+  warmUp: 20,
   accumulate: 2,
-  checkpointEvery: 6,
-  evaluateEvery: 10,
+  checkpointEvery: 25,
+  evaluateEvery: 100,
   questions: 3,
 })
 
