@@ -21,6 +21,7 @@ import type {
 } from '../analysis/subject'
 import type { DiskCaptures, StoredModel } from '../cache/disk'
 import type { CaptureMemory } from '../cache/memory'
+import type { KeptReadouts } from '../cache/readouts'
 import type { NumericIdentity } from '../cache/row-request'
 import type { Checkpoint } from '../models/formats/checkpoint'
 import type { Tokenizer } from '../models/tokenizer'
@@ -53,8 +54,11 @@ export class OpenModel implements SteeringModel, ParityModel, AttributionModel, 
 
   constructor(
     private readonly parts: ModelParts,
-    private readonly captures: CaptureMemory,
-    private readonly disk: DiskCaptures,
+    private readonly kept: {
+      readonly captures: CaptureMemory
+      readonly disk: DiskCaptures
+      readonly readouts: KeptReadouts
+    },
   ) {
     this.description = parts.description
     this.facts = {
@@ -105,8 +109,8 @@ export class OpenModel implements SteeringModel, ParityModel, AttributionModel, 
 
   run(input: RunInput, options: RunOptions = {}): Promise<RunResult> {
     const compute = (missing: RunInput, runOptions: RunOptions): Promise<RunResult> =>
-      this.disk.run(this, missing, (rest, restOptions) => this.compute(rest, restOptions), runOptions)
-    return this.captures.run(this.description.handle, input, compute, options)
+      this.kept.disk.run(this, missing, (rest, restOptions) => this.compute(rest, restOptions), runOptions)
+    return this.kept.captures.run(this.description.handle, input, compute, options)
   }
 
   /** What its numbers depend on besides the weights. */
@@ -137,11 +141,11 @@ export class OpenModel implements SteeringModel, ParityModel, AttributionModel, 
   }
 
   readout(residuals: Tensor, options: ReadoutOptions): Promise<Readout> {
-    return this.parts.head.read(residuals, options)
+    return this.kept.readouts.read(this.description.handle, this.parts.head, residuals, options)
   }
 
   divergence(p: Tensor, q: Tensor, options: { signal?: AbortSignal } = {}): Promise<Float32Array> {
-    return this.parts.head.divergence(p, q, options)
+    return this.kept.readouts.divergence(this.description.handle, this.parts.head, p, q, options)
   }
 
   tokens(ids: readonly number[]): TokenInfo[] {
@@ -177,7 +181,7 @@ export class OpenModel implements SteeringModel, ParityModel, AttributionModel, 
   }
 
   async close(): Promise<void> {
-    this.captures.forget(this.description.handle)
+    this.kept.captures.forget(this.description.handle)
     await this.parts.stack.release()
     await this.parts.head.release()
     await this.tokenizer.close()

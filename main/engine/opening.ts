@@ -6,6 +6,7 @@ import type { ModelHandle, ModelLocation, ModelSource } from '../../preload/mode
 import type { CertificateStore } from '../analysis/parity/store'
 import type { DiskCaptures } from '../cache/disk'
 import type { CaptureMemory } from '../cache/memory'
+import type { KeptReadouts } from '../cache/readouts'
 import { fingerprint } from '../models/fingerprint'
 import { nonFiniteWarning } from '../models/formats/finite'
 import { findOnnx } from '../models/formats/onnx/find'
@@ -20,6 +21,8 @@ export interface OpenModelContext {
   captures: CaptureMemory
   /** Captures on disk. */
   disk: DiskCaptures
+  /** What was read out of residual streams. */
+  readouts: KeptReadouts
   library: Library
   certificates: CertificateStore
 }
@@ -46,7 +49,7 @@ export async function openModel(
     onProgress?.({ stage, fraction: start + (end - start) * part, detail })
   }
   const { location } = source
-  const { cacheDir, captures, certificates, disk, library } = context
+  const { cacheDir, captures, certificates, disk, library, readouts } = context
   const place = placeOf(location, context.assetsDir)
   report('reading', 0, path.basename(place))
   const file = await findOnnx(place)
@@ -66,7 +69,8 @@ export async function openModel(
     const description = { ...parts.description, warnings }
     const open = existing(description.handle)
     if (open !== undefined) await unwind(undo)
-    const model = open ?? new OpenModel({ ...parts, description, place, checkpoint }, captures, disk)
+    const kept = { captures, disk, readouts }
+    const model = open ?? new OpenModel({ ...parts, description, place, checkpoint }, kept)
     model.certificate = await certificates.summary(description)
     const remembering = library.remember({
       name: description.name,

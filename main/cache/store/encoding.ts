@@ -3,6 +3,7 @@ import { decodeFloat32, view } from '../../models/formats/decode'
 import { encodeBfloat16, encodeFloat16 } from '../../models/formats/float16'
 import { asBytes } from './checksum'
 import type { Dtype, EntryError, EntryStorage } from './entry'
+import { encodePlainHalves } from './halves'
 
 export interface Encoded {
   storage: EntryStorage
@@ -10,6 +11,8 @@ export interface Encoded {
   /** Of int8: one float32 for each vector along the last axis. */
   scale: Uint8Array | null
   error: EntryError
+  /** True where it came to light on the way that all values are finite. */
+  finite?: true
 }
 
 /**
@@ -22,6 +25,11 @@ export function encode(values: Float32Array, dtype: Dtype, width: number): Encod
     case 'float32':
       return exact(values)
     case 'float16': {
+      const plain = encodePlainHalves(values)
+      if (plain !== null) {
+        const error = errorOf(plain.largest, plain.lost & halfFloat.dropped, halfFloat)
+        return { ...rounded('F16', plain.bits, error), finite: true }
+      }
       const error = roundingError(values, halfFloat)
       return error === null ? exact(values) : rounded('F16', encodeFloat16(values), error)
     }
@@ -77,11 +85,10 @@ const brainFloat: ShortFormat = {
 
 /**
  * The most that rounding to the nearest can change: half the distance of neighbours at the largest finite value; 0 where
- * no value has bits to drop. Null where a finite value would become infinite. One pass over the bits, since every value of
- * an extraction goes through it.
+ * no value has bits to drop. Null where a finite value would become infinite.
  */
 function roundingError(values: Float32Array, format: ShortFormat): EntryError | null {
-  const { overflow, normal, dropped, kept, step } = format
+  const { overflow, normal, dropped } = format
   const bits = new Int32Array(values.buffer, values.byteOffset, values.length)
   let largest = 0
   let lost = 0
@@ -91,7 +98,14 @@ function roundingError(values: Float32Array, format: ShortFormat): EntryError | 
     if (magnitude > largest) largest = magnitude
     lost |= magnitude >= normal ? magnitude & dropped : magnitude
   }
-  if (largest >= overflow) return null
+  return largest >= overflow ? null : errorOf(largest, lost, format)
+}
+
+/**
+ * @param largest float32 bits of the largest magnitude
+ * @param lost bits that are dropped somewhere
+ */
+function errorOf(largest: number, lost: number, { normal, kept, step }: ShortFormat): EntryError {
   if (lost === 0) return { max: 0, relative: 0 }
   const [value] = new Float32Array(Int32Array.of(largest).buffer)
   const spacing = largest >= normal ? 2 ** ((largest >>> 23) - 127 - kept) : step

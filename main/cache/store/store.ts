@@ -22,7 +22,15 @@ import type { Slice } from './slice'
 import { makeFolder, realFs, type StoreFs } from './store-fs'
 import { Usage } from './usage'
 import { verifyStore, type VerifyOptions, type VerifyReport } from './verify'
-import { Writer, type PutItem, type WriterParts } from './writer'
+import {
+  encodedBytes,
+  encodeItem,
+  Writer,
+  type EncodedItem,
+  type PutItem,
+  type StoredItem,
+  type WriterParts,
+} from './writer'
 
 export interface StoreOptions {
   /** Versions of what computes the values, kept with them. */
@@ -147,11 +155,11 @@ export class ActivationStore {
    * @throws PatchbayError `disk.full` (also where the quota is pinned), `disk.failed`, `run.cancelled`, `input.invalid`;
    * each shard's entries are then stored or not there at all
    */
-  put(items: readonly PutItem[], { set, signal }: PutOptions): Promise<PutReport> {
+  put(items: readonly StoredItem[], { set, signal }: PutOptions): Promise<PutReport> {
     checkSetId(set)
-    for (const item of items) checkEntry(item, item.shape, item.data.length)
+    for (const item of items) if ('data' in item) checkEntry(item, item.shape, item.data.length)
     return this.write(async (writer) => {
-      const missing = new Map<string, PutItem>()
+      const missing = new Map<string, StoredItem>()
       let present = 0
       for (const item of items) {
         const name = entryName(item)
@@ -300,4 +308,16 @@ export class ActivationStore {
   }
 }
 
-export type { Dtype, EntryId, Located, PutItem, Slice, StoredSet, StoredValues, StoreStatistics }
+export { encodedBytes, encodeItem }
+export type {
+  Dtype,
+  EncodedItem,
+  EntryId,
+  Located,
+  PutItem,
+  Slice,
+  StoredItem,
+  StoredSet,
+  StoredValues,
+  StoreStatistics,
+}

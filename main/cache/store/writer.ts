@@ -4,8 +4,8 @@ import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
 import type { RowRequest } from '../row-request'
 import { CHUNK, checksums } from './checksum'
-import { encode } from './encoding'
-import { entryKey, entryName, storageBytes, type EntryId, type Located } from './entry'
+import { encode, type Encoded } from './encoding'
+import { checkEntry, entryKey, entryName, storageBytes, type EntryId, type Located } from './entry'
 import type { StoreIndex } from './index'
 import type { Quarantine } from './quarantine'
 import { shardsToEvict, type ShardUse } from './quota'
@@ -28,6 +28,28 @@ export interface PutItem extends EntryId {
   shape: readonly number[]
   data: Float32Array
 }
+
+/** The same, encoded: for who wants to be rid of the values before the disk is done. */
+export interface EncodedItem extends EntryId {
+  request: RowRequest
+  entry: ShardEntry
+  /** Whether any of the values is not a number. */
+  nan: boolean
+}
+
+export type StoredItem = PutItem | EncodedItem
+
+/** @throws PatchbayError `input.invalid` for a value that can not be stored under its name */
+export function encodeItem(item: PutItem): EncodedItem {
+  const { row, output, dtype, request } = item
+  checkEntry(item, item.shape, item.data.length)
+  const encoded = encode(item.data, dtype, item.shape[item.shape.length - 1])
+  const nan = encoded.finite !== true && item.data.some(Number.isNaN)
+  return { row, output, dtype, request, entry: entryOf(item, encoded), nan }
+}
+
+/** Bytes that wait in memory until an encoded item is written. */
+export const encodedBytes = ({ entry }: EncodedItem): number => lengthOf(entry)
 
 export interface WriterParts {
   files: ShardFiles
@@ -60,11 +82,16 @@ export class Writer {
   }
 
   /** Encodes and stores items that are not there yet, shard by shard. */
-  async put(items: readonly PutItem[], meta: Omit<ShardMeta, 'rows'>, signal?: AbortSignal): Promise<number> {
+  async put(
+    items: readonly StoredItem[],
+    meta: Omit<ShardMeta, 'rows'>,
+    signal?: AbortSignal,
+  ): Promise<number> {
     const before = this.bytes
-    for (const group of groups(items, ({ data }) => data.byteLength)) {
+    for (const group of groups(items, bytesOf)) {
       const rows = new Map(group.map(({ row, request }) => [row, request]))
-      await this.write({ entries: group.map(encodedEntry), rows }, meta, { signal })
+      const entries = group.map((item) => ('entry' in item ? item.entry : encodedEntry(item)))
+      await this.write({ entries, rows }, meta, { signal })
     }
     return this.bytes - before
   }
@@ -187,13 +214,16 @@ export class Writer {
   }
 }
 
-function encodedEntry(item: PutItem): ShardEntry {
-  const { shape, data, dtype } = item
-  const { storage, bytes, scale, error } = encode(data, dtype, shape[shape.length - 1])
+const bytesOf = (item: StoredItem): number => ('entry' in item ? encodedBytes(item) : item.data.byteLength)
+
+const encodedEntry = (item: PutItem): ShardEntry =>
+  entryOf(item, encode(item.data, item.dtype, item.shape[item.shape.length - 1]))
+
+function entryOf(item: PutItem, { storage, bytes, scale, error }: Encoded): ShardEntry {
   const checked = (given: Uint8Array): CheckedBytes => ({ bytes: given, checks: checksums(given) })
   return {
     name: entryName(item),
-    shape,
+    shape: item.shape,
     storage,
     values: checked(bytes),
     scale: scale === null ? null : checked(scale),
