@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { hookName } from '../../preload/hooks'
 import type { EncodedPrompt, PromptSpec, TokenInfo } from '../../preload/prompt'
 import type { GenerateInput, RunInput, RunResult } from '../../preload/run'
 import type { Tensor } from '../../preload/tensor'
@@ -17,7 +16,6 @@ import { CaptureMemory, type RunOptions } from '../../main/cache/memory'
 import { readSpec } from '../../main/models/architectures/registry'
 import { fingerprint } from '../../main/models/fingerprint'
 import { openCheckpoint } from '../../main/models/formats/checkpoint'
-import { hookPointsOf } from '../../main/models/hook-points'
 import { loadTokenizerFromFolder, type Tokenizer } from '../../main/models/tokenizer'
 import { generate } from '../../main/runtime/generate'
 import { loadModel } from '../../main/runtime/load'
@@ -26,6 +24,7 @@ import { executeRun } from '../../main/runtime/request'
 import type { BlockStack } from '../../main/runtime/stack'
 import type { SteeringModel } from '../../main/steering/subject'
 import { storyworld } from './naive-model'
+import { factsOf } from '../support/facts'
 
 export class RuntimeModel implements SteeringModel {
   readonly memory = new CaptureMemory(64 * 2 ** 20)
@@ -53,25 +52,8 @@ export class RuntimeModel implements SteeringModel {
     })
     const tokenizer = await loadTokenizerFromFolder(storyworld)
     const head = new ReadoutHead({ spec, ...loaded })
-    const [{ attention }] = spec.blocks
-    const facts: ModelFacts = {
-      fingerprint: print,
-      name: 'storyworld',
-      family: spec.family,
-      precision: 'float32',
-      provider: 'cpu',
-      layers: spec.blocks.length,
-      dModel: spec.dModel,
-      heads: attention.heads,
-      kvHeads: attention.kvHeads,
-      dHead: attention.headDim,
-      vocab: spec.vocab,
-      contextLength: spec.contextLength,
-      tokenizerHash: tokenizer.tokenizerHash,
-      templateHash: tokenizer.templateHash,
-      hooks: new Set(hookPointsOf(spec).map(hookName)),
-      patchbay: 'test',
-    }
+    const { tokenizerHash, templateHash } = tokenizer
+    const facts = factsOf(spec, { fingerprint: print, name: 'storyworld', tokenizerHash, templateHash })
     return new RuntimeModel(facts, loaded.stack, head, tokenizer, async () => {
       await head.release()
       await loaded.stack.release()

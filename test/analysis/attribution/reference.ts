@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { hookName } from '../../../preload/hooks'
 import type { Tensor } from '../../../preload/tensor'
 import { PatchbayError } from '../../../preload/errors'
 import type { AttributionModel } from '../../../main/analysis/attribution/subject'
@@ -11,12 +10,12 @@ import { CaptureMemory } from '../../../main/cache/memory'
 import { readSpec } from '../../../main/models/architectures/registry'
 import { fingerprint } from '../../../main/models/fingerprint'
 import { openCheckpoint } from '../../../main/models/formats/checkpoint'
-import { hookPointsOf } from '../../../main/models/hook-points'
 import { readWeight } from '../../../main/models/read-weight'
 import { loadModel } from '../../../main/runtime/load'
 import { ReadoutHead } from '../../../main/runtime/readout'
 import { executeRun } from '../../../main/runtime/request'
 import { casesFolder } from '../../support/cases'
+import { factsOf } from '../../support/facts'
 
 export interface OpenedModel extends AttributionModel {
   close(): Promise<void>
@@ -42,26 +41,8 @@ export async function openForAttribution(folder: string): Promise<OpenedModel> {
   })
   const head = new ReadoutHead({ spec, ...loaded })
   const memory = new CaptureMemory(64 * 2 ** 20)
-  const [{ attention }] = spec.blocks
   return {
-    facts: {
-      fingerprint: print,
-      name: path.basename(folder),
-      family: spec.family,
-      precision: 'float32',
-      provider: 'cpu',
-      layers: spec.blocks.length,
-      dModel: spec.dModel,
-      heads: attention.heads,
-      kvHeads: attention.kvHeads,
-      dHead: attention.headDim,
-      vocab: spec.vocab,
-      contextLength: spec.contextLength,
-      tokenizerHash: '',
-      templateHash: null,
-      hooks: new Set(hookPointsOf(spec).map(hookName)),
-      patchbay: 'test',
-    },
+    facts: factsOf(spec, { fingerprint: print, name: path.basename(folder) }),
     insides: { spec, weight: (weight) => readWeight(checkpoint, weight) },
     run: (input, options = {}) =>
       memory.run(folder, input, (request, o) => executeRun(loaded.stack, request, o), options),
