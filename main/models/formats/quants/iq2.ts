@@ -5,21 +5,9 @@
 import { float16Values as half } from '../float16'
 import { evenSigns, iq2sGrid, iq2xsGrid, iq2xxsGrid } from './codebooks'
 import type { Dequantise } from './dequantise'
+import { signedGroup } from './signed-group'
 
-/** Writes one group of eight: magnitudes at `entry` of the codebook, bit i of `signs` set where element i is negative. */
-function group(
-  grid: Float32Array,
-  entry: number,
-  signs: number,
-  scale: number,
-  out: Float32Array,
-  to: number,
-): void {
-  for (let i = 0; i < 8; i++) {
-    const value = scale * grid[entry + i]
-    out[to + i] = (signs >>> i) & 1 ? -value : value
-  }
-}
+const group = signedGroup(8)
 
 /** d; for each 32 elements four codebook indices and a 32-bit word: four 7-bit sign patterns, 4-bit scale. */
 export const iq2_xxs: Dequantise = (bytes, out, blocks) => {

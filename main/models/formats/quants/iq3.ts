@@ -2,21 +2,9 @@
 import { float16Values as half } from '../float16'
 import { evenSigns, iq3sGrid, iq3xxsGrid } from './codebooks'
 import type { Dequantise } from './dequantise'
+import { signedGroup } from './signed-group'
 
-/** Writes one group of four; bit i of `signs` is set where element i is negative. */
-function group(
-  grid: Float32Array,
-  entry: number,
-  signs: number,
-  scale: number,
-  out: Float32Array,
-  to: number,
-): void {
-  for (let i = 0; i < 4; i++) {
-    const value = scale * grid[entry + i]
-    out[to + i] = (signs >>> i) & 1 ? -value : value
-  }
-}
+const group = signedGroup(4)
 
 /** w = d · (s + 1/2) / 2 · magnitude · sign. d; 64 codebook indices; for each 32 elements a word: four 7-bit sign patterns, s. */
 export const iq3_xxs: Dequantise = (bytes, out, blocks) => {

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { PatchbayError, fromWire } from '../../../../preload/errors'
 import type { TokenizerOptions } from '../types'
 import type { CallName, TokenizerSource, WorkerCalls, WorkerReply } from './protocol'
-import { textWorkerUrl } from './worker-url'
+import { workerUrl } from '../../../files/worker-url'
 
 type Output<N extends CallName> = WorkerCalls[N]['output']
 
@@ -71,7 +71,7 @@ export class TextWorker {
 
   private async started(): Promise<Output<'load'>> {
     if (this.closed) throw closedError()
-    const worker = new Worker(this.options.workerUrl ?? textWorkerUrl(), {
+    const worker = new Worker(this.options.workerUrl ?? workerUrl('text-worker.js'), {
       execArgv: [],
       env: {},
       resourceLimits: { maxOldGenerationSizeMb: this.options.memoryLimitMb ?? 1024, stackSizeMb: 4 },
