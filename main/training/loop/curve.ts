@@ -1,5 +1,6 @@
-/** The curve of a training run: every step's loss and metrics, and the evaluations; as CSV and JSON. */
+/** The curve of a training run: every step's loss and metrics, and the evaluations; as CSV, JSON and SVG. */
 import { writeWhole } from '../../files/durable-file'
+import { curvePicture } from './curve-picture'
 import type { EvaluationRecord, StepRecord } from './types'
 
 export class Curve {
@@ -34,9 +35,10 @@ export class Curve {
     return JSON.stringify({ steps: this.steps, evaluations: this.evaluations }, null, 1)
   }
 
-  /** Writes `<base>.csv` and `<base>.json`, each whole. */
+  /** Writes `<base>.csv`, `<base>.json` and `<base>.svg`, each whole. */
   async write(base: string): Promise<void> {
     await writeWhole(`${base}.csv`, this.csv())
     await writeWhole(`${base}.json`, this.json())
+    await writeWhole(`${base}.svg`, curvePicture(this.steps))
   }
 }

@@ -19,7 +19,7 @@ import { identityOf, loopSettings, type StoryworldSettings } from './settings'
 export interface StoryworldRun {
   /** A model folder, of which configuration and tokenizer are used and the weights are not. */
   readonly source: string
-  /** Gets `checkpoint.safetensors`, `loss.csv`, `loss.json`, `accuracy.json` and the folder `model`. */
+  /** Gets `checkpoint.safetensors`, `loss.csv`, `loss.json`, `loss.svg`, `accuracy.json` and the folder `model`. */
   readonly out: string
   readonly settings: StoryworldSettings
   readonly resume: boolean
