@@ -5,6 +5,7 @@ import { WholeModel } from '../../runtime'
 import { bytes, withModelOptions } from '../commands/model-option'
 import { withModel, type ModelOptions } from '../session'
 import { attribution, measuredPasses, measurePeak, type MeasuredPass } from './attribution'
+import { extract, extractions, measureExtraction, type Extraction } from './extract'
 import { measureOurs } from './measure-child'
 import { patchHeads, patchResid } from './patching'
 import { importing, precision } from './precision'
@@ -24,6 +25,7 @@ interface BenchOptions extends ModelOptions {
   childFeeds?: string
   childMeasure?: boolean
   childPeak?: MeasuredPass
+  childExtract?: Extraction
   storeSize: number
   storeEntries: number
 }
@@ -31,7 +33,7 @@ interface BenchOptions extends ModelOptions {
 const tasks = { ...plainTasks, patch_resid: patchResid, patch_heads: patchHeads } as const
 
 /** Tasks that start processes of their own. */
-const restarting = { startup, attribution, import: importing, precision } as const
+const restarting = { startup, attribution, import: importing, precision, extract } as const
 const usualTasks = ['startup', ...Object.keys(plainTasks)]
 const taskNames = [
   ...usualTasks,
@@ -41,6 +43,7 @@ const taskNames = [
   'import',
   'precision',
   'train',
+  'extract',
   'store',
 ]
 
@@ -63,9 +66,11 @@ export function addBench(program: Command): void {
     .addOption(new Option('--child-feeds <file>').hideHelp())
     .addOption(new Option('--child-measure').hideHelp())
     .addOption(new Option('--child-peak <pass>').choices(measuredPasses).hideHelp())
+    .addOption(new Option('--child-extract <what>').choices(extractions).hideHelp())
     .action(async (options: BenchOptions) => {
       const { childTokens, childGraph, childWeights, childFeeds, childPeak } = options
       if (childPeak !== undefined) return measurePeak(options, childPeak)
+      if (options.childExtract !== undefined) return measureExtraction(options, options.childExtract)
       if (options.childMeasure === true) return measureOurs(options)
       if (childTokens !== undefined) return startOurs(options, childTokens.split(',').map(Number))
       if (childGraph !== undefined && childWeights !== undefined && childFeeds !== undefined)

@@ -1,5 +1,5 @@
 /** How much of storyworld a model knows: the fraction of each family's questions that it answers rightly. */
-import { argmax } from '../../runtime/distribution'
+import { argmax, logSumExp } from '../../runtime/distribution'
 import { PatchbayError } from '../../../preload/errors'
 import type { NextLogits } from '../language-model/model'
 import { SeededRandom } from '../random'
@@ -23,37 +23,71 @@ export async function evaluateStoryworld(
 ): Promise<Record<string, number>> {
   const all = questions(new SeededRandom(questionSeed), count)
   const asked = [...all.values()].flat()
-  const rows = await encodeAll(
+  const prompts = await encodeAll(
     encode,
     asked.map(({ prompt }) => prompt),
   )
-  const answers = [...new Set(asked.flatMap(({ right, wrong }) => [...right, ...wrong]))]
-  const firsts = await encodeAll(encode, answers)
-  const firstToken = new Map(answers.map((answer, i) => [answer, firsts[i][1]]))
-  const logits = await logitsOfAll(nextLogits, rows)
+  const texts = [...new Set(asked.flatMap(({ right, wrong }) => [...right, ...wrong]))]
+  const encoded = await encodeAll(encode, texts)
+  const answers = new Map(texts.map((text, i) => [text, encoded[i].slice(1)]))
+  const isRight = new Array<boolean>(asked.length)
+  const of = (wanted: boolean): number[] =>
+    asked.flatMap(({ mass = false }, i) => (mass === wanted ? [i] : []))
+  const byToken = of(false)
+  const logits = await logitsOfAll(
+    nextLogits,
+    byToken.map((i) => prompts[i]),
+  )
+  byToken.forEach((i, at) => (isRight[i] = isPreferred(asked[i], logits[at], answers)))
+  for (const i of of(true)) isRight[i] = await hasMass(asked[i], prompts[i], answers, nextLogits)
   const accuracy: Record<string, number> = {}
   let at = 0
   for (const [family, list] of all) {
-    const right = list.filter((question, i) => isRight(question, logits[at + i], firstToken)).length
-    accuracy[family] = right / list.length
+    accuracy[family] = isRight.slice(at, at + list.length).filter(Boolean).length / list.length
     at += list.length
   }
   return accuracy
 }
 
-function isRight(
-  { right, wrong, mass }: Question,
-  logits: Float32Array,
-  firstToken: ReadonlyMap<string, number>,
-): boolean {
-  const token = (answer: string): number => firstToken.get(answer) ?? -1
-  if (wrong.length === 0) return argmax(logits) === token(right[0])
-  if (mass !== true)
-    return logits[token(right[0])] > Math.max(...wrong.map((answer) => logits[token(answer)]))
-  const top = logits[argmax(logits)]
-  const massOf = (answers: readonly string[]): number =>
-    answers.reduce((sum, answer) => sum + Math.exp(logits[token(answer)] - top), 0)
-  return massOf(right) > massOf(wrong)
+type Answers = ReadonlyMap<string, readonly number[]>
+
+const tokensOf = (answers: Answers, text: string): readonly number[] => answers.get(text) ?? []
+
+/** By the first token of each answer. */
+function isPreferred({ right, wrong }: Question, logits: Float32Array, answers: Answers): boolean {
+  const first = (text: string): number => tokensOf(answers, text)[0]
+  if (wrong.length === 0) return argmax(logits) === first(right[0])
+  return logits[first(right[0])] > Math.max(...wrong.map((text) => logits[first(text)]))
+}
+
+/** By the probability of all answers, each the product of its tokens' probabilities. */
+async function hasMass(
+  { right, wrong }: Question,
+  prompt: readonly number[],
+  answers: Answers,
+  nextLogits: NextLogits,
+): Promise<boolean> {
+  const prefixes = new Map<string, number[]>()
+  for (const text of [...right, ...wrong]) {
+    const tokens = tokensOf(answers, text)
+    tokens.forEach((_, length) => prefixes.set(tokens.slice(0, length).join(), tokens.slice(0, length)))
+  }
+  const logits = await logitsOfAll(
+    nextLogits,
+    [...prefixes.values()].map((prefix) => [...prompt, ...prefix]),
+  )
+  const behind = new Map([...prefixes.keys()].map((key, i) => [key, logits[i]]))
+  const probability = (text: string): number => {
+    const tokens = tokensOf(answers, text)
+    let log = 0
+    tokens.forEach((token, length) => {
+      const row = behind.get(tokens.slice(0, length).join())
+      if (row !== undefined) log += row[token] - logSumExp(row)
+    })
+    return Math.exp(log)
+  }
+  const mass = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + probability(text), 0)
+  return mass(right) > mass(wrong)
 }
 
 /** Token ids of each text behind <|endoftext|>; all are encoded in one call, and told apart by that token. */

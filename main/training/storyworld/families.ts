@@ -188,7 +188,7 @@ export const families = {
   induction: { weight: 3, draw: induction },
   arithmetic: { weight: 2, draw: arithmetic },
   words: { weight: 1, draw: translations },
-  'greater than': { weight: 3, draw: greaterThan },
+  'greater than': { weight: 1, draw: greaterThan },
   dialogue: { weight: 4, draw: dialogue },
 } as const satisfies Readonly<Record<string, { weight: number; draw: Family }>>
 export type FamilyName = keyof typeof families

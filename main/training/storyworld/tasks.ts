@@ -26,7 +26,8 @@ import {
 
 /**
  * A prompt and its continuations. Right is a continuation whose first token has the highest logit of all, where none are
- * named as wrong; else a higher one than theirs; with `mass`, more probability on the right ones than on the wrong ones.
+ * named as wrong; else a higher one than theirs. With `mass`, more probability on the right ones than on the wrong ones,
+ * each whole: the first tokens of numbers say little, since many begin with the same one.
  */
 export interface Question {
   readonly prompt: string
