@@ -11,6 +11,7 @@ import {
   type HookPoint,
   type OuterSite,
 } from '../../preload/hooks'
+import { nearestNames } from './nearest-names'
 import type { TransformerSpec } from './spec'
 
 /** All hook points of a model, in the order of computation. */
@@ -91,7 +92,7 @@ export function resolveHook(spec: TransformerSpec, name: string): HookPoint {
   if (point === null) {
     const names = hookPointsOf(spec).map(hookName)
     throw new PatchbayError('hook.unknown', `There is no hook point ${JSON.stringify(name.slice(0, 200))}.`, {
-      next: `The nearest names are ${nearest(name, names).join(', ')}.`,
+      next: `The nearest names are ${nearestNames(name, names).join(', ')}.`,
       field: name.slice(0, 200),
     })
   }
@@ -105,26 +106,4 @@ export function resolveHook(spec: TransformerSpec, name: string): HookPoint {
     next: 'Choose one of the hook points that the Layers view lists.',
     field: name,
   })
-}
-
-/** The three names with the smallest edit distance. */
-function nearest(name: string, names: readonly string[]): string[] {
-  const short = name.slice(0, 80)
-  return names
-    .map((candidate) => ({ candidate, distance: editDistance(short, candidate) }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ candidate }) => candidate)
-}
-
-/** Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++)
-      next.push(Math.min(row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1)))
-    row = next
-  }
-  return row[b.length]
 }

@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addAttribute } from '../../main/cli/commands/attribute'
 import type { AttributionPatching, DirectAttribution, TokenAttribution } from '../../preload/attribution'

@@ -51,10 +51,26 @@ describe('patchbay verify', () => {
     const cases = readdirSync(exportsFolder).filter((name) => !name.endsWith('.md'))
     expect(cases.length).toBeGreaterThan(0)
     for (const name of cases)
-      for (const group of ['logits', 'activations', 'patterns', 'steered', 'patched', 'ablated'])
+      for (const group of ['logits', 'activations', 'patterns', 'steered', 'patched', 'ablated', 'gradients'])
         expect(text).toMatch(new RegExp(`^pass {2}${name} .*${group} `, 'm'))
+    expect(text).toMatch(/^worst: .* gradients \d\.\de-[6-9] \(.*-.*\)$/m)
     expect(text).toMatch(new RegExp(`^${cases.length} passed, 0 failed`, 'm'))
     expect(process.exitCode).toBeUndefined()
+  })
+
+  it('leaves gradients out where the checkpoint’s reference is not there, or is of other tokens', async () => {
+    const place = path.join(folder, 'cases/onnx-exports/gpt2-dynamo')
+    cpSync(path.dirname(model), place, { recursive: true })
+    const alone = await patchbay('verify', place, '--provider', 'cpu')
+    expect(alone).toMatch(/^pass {2}gpt2-dynamo .*ablated \d/m)
+    expect(alone).not.toContain('gradients')
+    const checkpoint = path.join(folder, 'cases/architectures/gpt2')
+    cpSync(path.join(casesFolder, 'architectures/gpt2'), checkpoint, { recursive: true })
+    expect(await patchbay('verify', place, '--provider', 'cpu')).toContain('gradients')
+    const file = path.join(checkpoint, 'reference.json')
+    const reference = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
+    writeFileSync(file, JSON.stringify({ ...reference, tokA: 1 }))
+    expect(await patchbay('verify', place, '--provider', 'cpu')).not.toContain('gradients')
   })
 
   it('fails an export that does not compute what its reference says', async () => {

@@ -1,5 +1,4 @@
 import { writeFileSync } from 'node:fs'
-import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addJob } from '../../main/cli/commands/job'
 import { terminal } from './support/terminal'

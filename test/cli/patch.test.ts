@@ -7,6 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { addPatch } from '../../main/cli/commands/patch'
 import { parquetReadObjects } from 'hyparquet'
 import { decodeNpy } from '../../main/models/formats/npy'
+import { saveSaelensFolder } from '../../main/training/dictionary/saelens-folder'
 
 let folder: string
 let printed: string[]
@@ -62,6 +63,52 @@ describe('patchbay patch', () => {
       expect(json.raw.data[i]).toBeCloseTo(value, 6)
       expect(table[i].kl).toBe(value)
     })
+  })
+
+  it('patches features of a dictionary', async () => {
+    const dictionary = path.join(folder, 'dictionary')
+    const [d, features] = [128, 4]
+    // Each feature reads and writes one number of the residual stream.
+    const unit = (shape: number[], at: (feature: number) => number) => {
+      const data = new Float32Array(d * features)
+      for (let feature = 0; feature < features; feature++) data[at(feature)] = 1
+      return { shape, data }
+    }
+    await saveSaelensFolder(dictionary, {
+      config: {
+        activation: 'standard',
+        dIn: d,
+        dOut: d,
+        dSae: features,
+        subtractDecoderBias: false,
+        normalise: 'none',
+        k: null,
+        rescaleByDecoderNorm: false,
+        transcoder: false,
+        skip: false,
+        hook: 'blocks.1.hook_resid_pre',
+        outputHook: null,
+        joinsHeads: false,
+        modelName: null,
+        prependBos: null,
+      },
+      weights: new Map([
+        ['W_enc', unit([d, features], (feature) => feature * features + feature)],
+        ['W_dec', unit([features, d], (feature) => feature * d + feature)],
+        ['b_enc', { shape: [features], data: new Float32Array(features) }],
+        ['b_dec', { shape: [d], data: new Float32Array(d) }],
+      ]),
+    })
+    const out = path.join(folder, 'features.csv')
+    const ask = ['--metric', 'kl', '--dictionary', dictionary]
+    const text = await patch(...pair, ...ask, '--features', '2,0', '--out', out)
+    expect(text).toMatch(/feature [02], position \d+ "/)
+    const [, header, ...rows] = readFileSync(out, 'utf8').trim().split('\n')
+    expect(header).toBe('feature,position,hook,token,kl,kl normalised')
+    expect(new Set(rows.map((row) => row.split(',')[0]))).toEqual(new Set(['0', '2']))
+    expect(rows[0]).toContain('blocks.1.hook_resid_pre')
+    await expect(patch(...pair, ...ask, '--by', 'head')).rejects.toMatchObject({ code: 'input.invalid' })
+    await expect(patch(...pair, '--metric', 'kl', '--top', '3')).rejects.toThrow('of a dictionary')
   })
 
   it('says what is missing or wrong', async () => {

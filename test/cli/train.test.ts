@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs'
-import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { addTrain } from '../../main/cli/commands/train'
 import { terminal } from './support/terminal'
