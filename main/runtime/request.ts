@@ -38,7 +38,8 @@ export async function executeRun(
     logits: stopped ? 'none' : request.logits,
     ...options,
   }
-  const both = request.backward === undefined ? null : await differentiate(stack, forward, input)
+  const { backward, rows } = request
+  const both = backward === undefined ? null : await stack.backward({ ...forward, backward, rows, tensors })
   const result = both ?? (await stack.forward(forward))
   return {
     lengths: request.rows.map((row) => row.length),
@@ -47,24 +48,6 @@ export async function executeRun(
     residual: stopped ? result.residual : null,
     ...(both === null ? noGradients() : gradientsOf(both)),
   }
-}
-
-async function differentiate(
-  stack: Runnable,
-  forward: ForwardRequest,
-  { request: { backward, rows }, tensors }: RunInput,
-): Promise<BackwardResult | null> {
-  if (backward === undefined) return null
-  if (stack.backward === undefined)
-    throw new PatchbayError(
-      'model.unsupported',
-      'A graph that somebody else exported has no gradients here.',
-      {
-        next: 'Open the checkpoint (safetensors or GGUF) that it was exported from.',
-        field: 'backward',
-      },
-    )
-  return stack.backward({ ...forward, backward, rows, tensors })
 }
 
 const gradientsOf = ({ metric, gradients, weightGradients }: BackwardResult) => ({

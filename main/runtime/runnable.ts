@@ -39,8 +39,11 @@ export interface Runnable {
   layoutOf(request: Pick<ForwardRequest, 'start' | 'cache'>): Layout
   /** Runs are taken one after the other. */
   forward(request: ForwardRequest): Promise<ForwardResult>
-  /** Runs, and differentiates a metric; absent where a model can not be differentiated. */
-  backward?(request: BackwardRequest): Promise<BackwardResult>
+  /**
+   * Runs, and differentiates a metric.
+   * @throws PatchbayError `model.unsupported`, before anything runs, where the graph can not be differentiated
+   */
+  backward(request: BackwardRequest): Promise<BackwardResult>
   /** Logits [n, d_vocab] of residual-stream rows [n, d_model] as they are before the final norm. */
   unembed(rows: Tensor, signal?: AbortSignal): Promise<Tensor>
   /**

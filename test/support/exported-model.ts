@@ -23,6 +23,8 @@ export const exportFile = (name: string): string => path.join(cases, 'onnx-expor
 export const checkpointOf = (name: string): string => path.join(cases, 'architectures', name.split('-')[0])
 
 export interface ExportedModel extends VerifySubject, LoadedExport {
+  /** Names of the tensors that the file stores. */
+  readonly parameters: readonly string[]
   close(): Promise<void>
 }
 
@@ -32,6 +34,7 @@ export async function openExportedModel(file: string): Promise<ExportedModel> {
   const loaded = await loadExported(checkpoint, planCheckpoint(checkpoint), 'cpu')
   return {
     ...loaded,
+    parameters: [...checkpoint.model.graph.initialisers.keys()],
     fingerprint: createHash('sha256').update(file).digest('hex'),
     run: (input) => executeRun(loaded.stack, input),
     generate: (input) => generate(loaded.stack, input),

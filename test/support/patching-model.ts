@@ -16,3 +16,17 @@ export function patchingModel(
     waveSize: new WaveSize(),
   }
 }
+
+/** A model's stack as a runnable of which nothing more is known: no blocks to work on. */
+export const ordinary = ({ stack }: ReferenceModel): Runnable => ({
+  dModel: stack.dModel,
+  vocab: stack.vocab,
+  contextLength: stack.contextLength,
+  hook: (hook: string) => stack.hook(hook),
+  layoutOf: stack.layoutOf.bind(stack),
+  forward: stack.forward.bind(stack),
+  backward: stack.backward.bind(stack),
+  unembed: stack.unembed.bind(stack),
+  continues: stack.continues.bind(stack),
+  release: stack.release.bind(stack),
+})

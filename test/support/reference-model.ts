@@ -17,6 +17,8 @@ import type { BlockStack } from '../../main/runtime/stack'
 export interface ReferenceModel extends VerifySubject {
   readonly spec: TransformerSpec
   readonly stack: BlockStack
+  /** Names of the checkpoint's tensors. */
+  readonly parameters: readonly string[]
   close(): Promise<void>
 }
 
@@ -42,6 +44,7 @@ export async function openReferenceModel(
     return {
       spec,
       stack,
+      parameters: [...checkpoint.tensors.keys()],
       fingerprint,
       run: (input) => executeRun(stack, input),
       generate: (input) => generate(stack, input),

@@ -4,7 +4,7 @@ import { PatchbayError } from '../../../preload/errors'
 import { runRequest } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
 import type { AlignedPair } from '../../../preload/views'
-import { align } from '../align'
+import { align } from '../../../preload/align'
 import type { AnalysisModel, RunOptions } from '../subject'
 import { logitsFor, metricOf, placed, type PlacedMetric } from './metric'
 

@@ -4,7 +4,7 @@
  */
 import type { AttributionPatching, MetricEnds, NeuronEffect, PatchSite } from '../../../preload/attribution'
 import { sizeOf, type Tensor } from '../../../preload/tensor'
-import { captureInput, hookOf } from '../captures'
+import { captureInput, hookOf, requireBlocks } from '../captures'
 import { evidenceOf } from '../evidence'
 import type { AnalysisModel, RunOptions } from '../subject'
 import { gradientsOf } from './gradients'
@@ -33,6 +33,7 @@ export async function attributionPatching(
   request: PatchingRequest,
   options: RunOptions = {},
 ): Promise<AttributionPatching> {
+  requireBlocks(model)
   const pair = pairOf(model, request)
   const { base, source, partners, direction, alignment } = pair
   const { layers } = model.facts
@@ -43,7 +44,7 @@ export async function attributionPatching(
     const present = all.filter((hook) => model.facts.hooks.has(hook))
     if (present.length < layers)
       notes.push(
-        `${layers - present.length} of ${layers} layers are mixtures of experts, whose neurons are not listed.`,
+        `${layers - present.length} of ${layers} layers have no list of neurons: they are mixtures of experts, or the exported graph shows none.`,
       )
     return present
   }

@@ -5,7 +5,7 @@ import { runRequest } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
 import type { Evidence } from '../../../preload/views'
 import { throwIfCancelled } from '../../runtime/cancelled'
-import { capture } from '../captures'
+import { capture, requireBlocks } from '../captures'
 import type { AnalysisModel, RunOptions } from '../subject'
 import { gradientsOf } from './gradients'
 import { meanEmbedding } from './mean-embedding'
@@ -34,6 +34,7 @@ export async function tokenAttribution(
   batchElements = BATCH_ELEMENTS,
 ): Promise<TokenAttribution> {
   const { tokens, baseline, steps } = request
+  requireBlocks(model)
   const metric = placed(model, request.metric, tokens)
   if (request.method === 'gradient-input') return gradientInput(model, tokens, metric, options)
   if (baseline.kind === 'prompt' && baseline.tokens.length !== tokens.length)

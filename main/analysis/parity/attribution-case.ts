@@ -15,6 +15,7 @@ import { directAttribution } from '../attribution/direct'
 import { patch } from '../attribution/patch'
 import { attributionPatching } from '../attribution/patching'
 import type { AttributionModel } from '../attribution/subject'
+import type { Runnable } from '../../runtime'
 import { tokenAttribution, type TokensRequest } from '../attribution/tokens'
 import { readCase, relativeError, type Case } from './case'
 import type { CheckOptions } from './check'
@@ -25,7 +26,7 @@ import { GroupTable, type GroupResult } from './groups'
  * @throws PatchbayError `file.*` for a case that can not be read, and what runs throw
  */
 export async function checkAttribution(
-  model: AttributionModel,
+  model: AttributionModel & { readonly runnable: Runnable },
   folder: string,
   options: CheckOptions = {},
 ): Promise<GroupResult[]> {
@@ -43,7 +44,7 @@ class AttributionCheck {
   readonly #pair: { clean: readonly number[]; corrupt: readonly number[] }
 
   constructor(
-    private readonly model: AttributionModel,
+    private readonly model: AttributionModel & { readonly runnable: Runnable },
     private readonly reference: Case,
     private readonly rows: readonly number[][],
     private readonly options: CheckOptions,

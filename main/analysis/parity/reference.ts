@@ -7,8 +7,9 @@ import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
 import { isJsonObject } from '../../models/formats/strict-json'
 import { quoted, readFailure } from '../../models/formats/malformed'
-import { readBareCase, readCase, type Case } from './case'
+import { readBareCase, type Case } from './case'
 import { checkCase, subjectOf, type CheckOptions } from './check'
+import { readCaseWithGradients } from './checkpoint-case'
 import { descriptionOf, descriptions, readDescription } from './description'
 import type { GroupResult } from './groups'
 import { checkPromptCase, isPromptReference, type PromptSubject } from './prompt-case'
@@ -71,7 +72,7 @@ export async function checkReference(
 ): Promise<ReferenceComparison> {
   if (kind === 'prompts')
     return { groups: await checkPromptCase(model, place, options), usual: tolerances.model }
-  const reference = await (kind === 'case' ? readCase(place) : readBareCase(place))
+  const reference = await (kind === 'case' ? readCaseWithGradients(place) : readBareCase(place))
   try {
     requireSameModel(model, reference, place)
     return { groups: await checkCase(subjectOf(model), reference, options), usual: tolerances.case }

@@ -57,6 +57,7 @@ export function addVerify(program: Command): void {
       const failed = compared.filter(({ passed }) => !passed).length
       const unread = reports.length - compared.length
       const left = unread === 0 ? '' : `, ${unread} cannot be read yet`
+      if (options.json !== true && compared.length > 1) console.log(worstLine(compared))
       console.log(`${compared.length - failed} passed, ${failed} failed${left}`)
       if (failed > 0) process.exitCode = 1
     })
@@ -188,6 +189,19 @@ function line({ case: name, passed, provider, tolerance, groups, error, skipped 
     return `${group} ${worst.toExponential(1)}${bad}`
   })
   return `${passed ? 'pass' : 'FAIL'}  ${name}  ${provider ?? 'read'}, ≤ ${tolerance?.toExponential(0)}:  ${figures.join('  ')}`
+}
+
+/** The greatest error of each group among all cases, and whose it is. */
+function worstLine(reports: readonly CaseReport[]): string {
+  const worst = new Map<string, { error: number; name: string }>()
+  for (const { case: name, groups } of reports)
+    for (const { group, worst: error } of groups)
+      if (!exactGroups.has(group) && error >= (worst.get(group)?.error ?? 0))
+        worst.set(group, { error, name })
+  const figures = [...worst].map(
+    ([group, { error, name }]) => `${group} ${error.toExponential(1)} (${forTerminal(name)})`,
+  )
+  return `worst:  ${figures.join('  ')}`
 }
 
 function positive(text: string): number {

@@ -84,6 +84,8 @@ export function cutGraph(
         inputs: fed,
         outputs: [...outputs, ...given.filter((name) => !named.has(name)).map(declared)],
         initialisers: only(graph.initialisers, reads[part]),
+        // Of a part alone less may be known than of the whole.
+        stated: new Map([...made].map((name) => [name, declared(name)])),
       },
       from,
       to: cuts[part] ?? null,

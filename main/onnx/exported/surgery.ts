@@ -7,7 +7,7 @@ import { PatchbayError } from '../../../preload/errors'
 import type { ElementType } from '../element-types'
 import type { Dim } from '../graph'
 import { attributeProtos } from '../serialise'
-import type { Declared, OnnxGraph, OnnxNode, StoredTensor } from './model'
+import type { Declared, OnnxGraph, OnnxNode, StoredTensor, ValueType } from './model'
 import { inverse, type View } from './view'
 
 /** A port's kind with the names of its inputs. */
@@ -34,6 +34,7 @@ export class GraphSurgery {
   readonly #opset: number
   readonly #names: Set<string>
   readonly #renamed = new Map<string, string>()
+  readonly #stated: Map<string, ValueType>
   /** Nodes to come right behind the node that makes a value. */
   readonly #after = new Map<number, OnnxNode[]>()
   /** Nodes to come behind all others. */
@@ -47,6 +48,7 @@ export class GraphSurgery {
   constructor(graph: OnnxGraph, opset: number) {
     this.#graph = graph
     this.#opset = opset
+    this.#stated = new Map(graph.stated)
     this.#names = new Set([...graph.inputs.map(({ name }) => name), ...graph.initialisers.keys()])
     graph.nodes.forEach((node, index) => {
       for (const name of node.outputs) {
@@ -99,6 +101,7 @@ export class GraphSurgery {
       inputs: [...inputs, ...this.#inputs],
       outputs: [...outputs, ...this.#outputs],
       initialisers: new Map([...initialisers, ...this.#constants]),
+      stated: this.#stated,
     }
   }
 
@@ -172,6 +175,8 @@ export class GraphSurgery {
 
   /** Gives the node output `value` another name; who reads it will read what is made under its old one. */
   #rename(producer: number, value: string, name: string): void {
+    const stated = this.#stated.get(value)
+    if (stated !== undefined) this.#stated.set(name, stated)
     const behind = this.#after.get(producer) ?? []
     const index = behind.findIndex(({ outputs }) => outputs[0] === value)
     if (index === -1) this.#renamed.set(value, name)

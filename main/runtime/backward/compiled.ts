@@ -19,9 +19,12 @@ import { SESSION_BYTES, SessionPool, type SessionLease } from '../session-pool'
 
 /**
  * What sessions that compute a block again, for runs too long to keep its activations, may map of the weights beside those
- * that the forward pass has: such runs take long enough for compiling not to matter.
+ * that the forward pass has. Where all blocks together fit they stay. Larger models compile them in every run: measured for
+ * 30 blocks at 512 tokens, that is 0.35 s of 6.3 s of the processors' time, where keeping them mapped 390 MB more, 1.4 times
+ * the peak without.
  */
 const RECOMPUTING_BYTES = 64 * 2 ** 20
+const STAYING_BYTES = 192 * 2 ** 20
 
 export class BackwardGraphs {
   readonly #options: CompileOptions
@@ -39,12 +42,11 @@ export class BackwardGraphs {
       return
     }
     const { blocks, unembedding } = options.spec
-    const enoughForOneRun = blocks.reduce(
-      (sum, block) => sum + 2 * SESSION_BYTES + this.#bytesOf(block),
-      bytesInFloats([unembedding.head.weight]),
-    )
+    const allBlocks = blocks.reduce((sum, block) => sum + 2 * SESSION_BYTES + this.#bytesOf(block), 0)
+    const enoughForOneRun = allBlocks + bytesInFloats([unembedding.head.weight])
+    const recomputing = allBlocks <= STAYING_BYTES ? allBlocks : RECOMPUTING_BYTES
     this.#pool = new SessionPool(options.variantBytes ?? enoughForOneRun)
-    this.#recomputing = new SessionPool(options.variantBytes ?? RECOMPUTING_BYTES)
+    this.#recomputing = new SessionPool(options.variantBytes ?? recomputing)
   }
 
   /** Whether matrices are kept in quantised blocks. */
@@ -108,7 +110,10 @@ export class BackwardGraphs {
     })
   }
 
-  /** On the way back a quantised matrix is made float32 when the session is compiled. */
+  /**
+   * On the way back a quantised matrix is made float32 when the session is compiled: with gradients a quantised model takes up to
+   * the memory of a float32 one, but for the embedding, until it is closed or other sessions need the room.
+   */
   #bytesOf(block: BlockSpec): number {
     return bytesInFloats(weightsOf(block))
   }

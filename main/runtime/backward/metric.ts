@@ -1,11 +1,9 @@
 /** From the metric of a request to the places in the model that it reads, checked against the model and the batch. */
 import { PatchbayError } from '../../../preload/errors'
-import { hookDims, hookName, type HookPoint } from '../../../preload/hooks'
 import type { Metric } from '../../../preload/metric'
 import type { Tensor } from '../../../preload/tensor'
-import { hookSizes, resolveHook } from '../../models/hook-points'
-import type { TransformerSpec } from '../../models/spec'
 import type { HeadKind } from '../graph/metric'
+import type { Hook } from '../runnable'
 import type { Selection } from '../selection'
 import { invalid, tensorNamed } from './faults'
 import { probabilities } from './target'
@@ -23,7 +21,17 @@ export interface Place {
 
 export type MetricPlan =
   | { readonly kind: Exclude<HeadKind, 'none'>; readonly places: readonly Place[] }
-  | { readonly kind: 'projection'; readonly point: HookPoint; readonly parts: readonly ProjectionPart[] }
+  | { readonly kind: 'projection'; readonly hook: MetricHook; readonly parts: readonly ProjectionPart[] }
+
+/** A hook point that a metric reads. */
+export type MetricHook = Pick<Hook, 'name' | 'dims' | 'sizes'>
+
+/** What a metric must fit. */
+export interface MetricModel {
+  readonly vocab: number
+  /** @throws PatchbayError `hook.unknown`, `hook.unavailable` */
+  hook(name: string): MetricHook
+}
 
 /** Some rows' selection at a hook point, and what it is multiplied with. */
 export interface ProjectionPart {
@@ -37,7 +45,7 @@ export interface ProjectionPart {
  * @throws PatchbayError `input.invalid` naming the field, `hook.unknown`, `hook.unavailable`
  */
 export function planMetric(
-  spec: TransformerSpec,
+  model: MetricModel,
   metrics: readonly Metric[],
   rows: readonly (readonly number[])[],
   tensors: Readonly<Record<string, Tensor>>,
@@ -50,8 +58,8 @@ export function planMetric(
   if (new Set(metrics.map(sortOf)).size > 1)
     throw invalid('The rows have metrics of different kinds', 'Run each kind on its own.')
   const [first] = metrics
-  if (first.kind === 'projection') return planProjection(spec, metrics, rows, tensors)
-  const places = metrics.flatMap((metric, row) => placesOf(spec, metric, row, rows, tensors))
+  if (first.kind === 'projection') return planProjection(model, metrics, rows, tensors)
+  const places = metrics.flatMap((metric, row) => placesOf(model, metric, row, rows, tensors))
   return { kind: headOf(first), places }
 }
 
@@ -69,7 +77,7 @@ function headOf(metric: Exclude<Metric, { kind: 'projection' }>): Exclude<HeadKi
 }
 
 function placesOf(
-  spec: TransformerSpec,
+  model: MetricModel,
   metric: Metric,
   row: number,
   rows: readonly (readonly number[])[],
@@ -77,7 +85,7 @@ function placesOf(
 ): Place[] {
   const tokens = rows[row]
   const place = (position: number, ids: readonly number[], coefficients: readonly number[]): Place => {
-    ids.forEach((id) => requireToken(spec, id))
+    ids.forEach((id) => requireToken(model, id))
     return { row, position, tokens: ids, coefficients, target: null }
   }
   const at = (position: 'last' | number): number => (position === 'last' ? tokens.length - 1 : position)
@@ -105,7 +113,7 @@ function placesOf(
       return following(metric.from, -1 / (tokens.length - metric.from))
     case 'kl': {
       requirePosition(metric.position, row, tokens.length)
-      const target = probabilities(spec.vocab, metric, row, rows.length, tensors)
+      const target = probabilities(model.vocab, metric, row, rows.length, tensors)
       return [{ ...place(at(metric.position), [], [1]), target }]
     }
     case 'projection':
@@ -114,17 +122,17 @@ function placesOf(
 }
 
 function planProjection(
-  spec: TransformerSpec,
+  model: MetricModel,
   metrics: readonly Metric[],
   rows: readonly (readonly number[])[],
   tensors: Readonly<Record<string, Tensor>>,
 ): MetricPlan {
   const parts: ProjectionPart[] = []
-  let point: HookPoint | null = null
+  let hook: MetricHook | null = null
   for (const [row, metric] of metrics.entries()) {
     if (metric.kind !== 'projection') continue
-    point = resolveHook(spec, metric.hook)
-    const dims = hookDims(point)
+    hook = model.hook(metric.hook)
+    const { dims, sizes } = hook
     const { positions } = metric
     if (Array.isArray(positions)) {
       positions.forEach((position) => requirePosition(position, row, rows[row].length))
@@ -136,7 +144,7 @@ function planProjection(
     parts.push({
       selection: {
         dims,
-        sizes: hookSizes(spec, point),
+        sizes,
         rows: shared ? 'all' : [row],
         positions,
         heads: null,
@@ -145,13 +153,13 @@ function planProjection(
       direction: tensorNamed(metric.direction, tensors),
     })
   }
-  if (point === null) throw new PatchbayError('internal', 'There is no projection to plan.')
-  if (!hookDims(point).some((dim) => dim === 'pos' || dim === 'q_pos'))
-    throw invalid(`${hookName(point)} has no positions`, 'Choose another hook point.')
-  return { kind: 'projection', point, parts }
+  if (hook === null) throw new PatchbayError('internal', 'There is no projection to plan.')
+  if (!hook.dims.some((dim) => dim === 'pos' || dim === 'q_pos'))
+    throw invalid(`${hook.name} has no positions`, 'Choose another hook point.')
+  return { kind: 'projection', hook, parts }
 }
 
-function requireToken({ vocab }: TransformerSpec, id: number): void {
+function requireToken({ vocab }: MetricModel, id: number): void {
   if (id >= vocab)
     throw invalid(
       `Token id ${id} of the metric is not in the vocabulary of ${vocab}`,

@@ -1,13 +1,13 @@
 /** What a backward pass computes: its metric, the gradients that are wanted, and the blocks that it goes through. */
 import { PatchbayError } from '../../../preload/errors'
-import { hookName, type HookPoint } from '../../../preload/hooks'
+import { hookDims, hookName, type HookPoint } from '../../../preload/hooks'
 import { metricsOf, type Backward } from '../../../preload/metric'
 import type { Tensor } from '../../../preload/tensor'
-import { hookPointsOf, resolveHook } from '../../models/hook-points'
+import { hookPointsOf, hookSizes, resolveHook } from '../../models/hook-points'
 import type { TransformerSpec } from '../../models/spec'
 import { checkRange, type Range } from '../range'
 import { invalid } from './faults'
-import { planMetric, type MetricPlan } from './metric'
+import { planMetric, type MetricModel, type MetricPlan } from './metric'
 import { WeightGradients } from './weights'
 
 export interface BackwardPlan {
@@ -39,10 +39,10 @@ export interface PlanInput {
  */
 export function planBackward(spec: TransformerSpec, input: PlanInput): BackwardPlan {
   const { backward, rows, tensors, range, quantised } = input
-  const metric = planMetric(spec, metricsOf(backward, rows.length), rows, tensors)
+  const metric = planMetric(metricModel(spec), metricsOf(backward, rows.length), rows, tensors)
   const points = backward.hooks.map((name) => resolveHook(spec, name))
   const hooks = new Map(points.map((point) => [hookName(point), point]))
-  const at = metric.kind === 'projection' ? metric.point : null
+  const at = metric.kind === 'projection' ? resolveHook(spec, metric.hook.name) : null
   checkRange(range, [...hooks.keys(), ...(at === null ? [] : [hookName(at)])])
   if (at === null && range.stop < range.blocks)
     throw invalid('The metric reads logits, but the run stops before them', 'Leave stopLayer out.')
@@ -61,6 +61,14 @@ export function planBackward(spec: TransformerSpec, input: PlanInput): BackwardP
   const outer = points.some(({ site }) => site === 'hook_embed' || site === 'hook_pos_embed')
   return { metric, hooks, weights, top, embedding, lowest: outer ? 0 : (first ?? top + 1) }
 }
+
+const metricModel = (spec: TransformerSpec): MetricModel => ({
+  vocab: spec.vocab,
+  hook: (name) => {
+    const point = resolveHook(spec, name)
+    return { name: hookName(point), dims: hookDims(point), sizes: hookSizes(spec, point) }
+  },
+})
 
 /** The block whose backward pass a projection begins in; one above a block's input. */
 function topOf(spec: TransformerSpec, { layer, site }: HookPoint): number {

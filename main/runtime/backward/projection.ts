@@ -1,5 +1,4 @@
 /** A projection on directions at a hook point: its value for each row, and the cotangent that the backward pass begins with. */
-import { hookDims, type Dim } from '../../../preload/hooks'
 import { sizeOf, type Tensor } from '../../../preload/tensor'
 import type { Layout } from '../layout'
 import { rowOffsets } from '../ports'
@@ -11,12 +10,17 @@ import type { MetricPlan } from './metric'
  * @throws PatchbayError `input.invalid` where a direction does not fit
  */
 export function projectionCotangent(
-  { point, parts }: Extract<MetricPlan, { kind: 'projection' }>,
+  { hook, parts }: Extract<MetricPlan, { kind: 'projection' }>,
   layout: Layout,
 ): Tensor {
   const { batch, queries, past, lengths } = layout
-  const run: Partial<Record<Dim, number>> = { batch, pos: queries, q_pos: queries, k_pos: past + queries }
-  const dims = hookDims(point)
+  const run: Record<string, number | undefined> = {
+    batch,
+    pos: queries,
+    q_pos: queries,
+    k_pos: past + queries,
+  }
+  const { dims } = hook
   const { sizes } = parts[0].selection
   const shape = dims.map((dim, axis) => run[dim] ?? sizes[axis] ?? 1)
   const data = new Float32Array(sizeOf(shape))
@@ -51,8 +55,12 @@ export function projectionValues(x: Tensor, cotangent: Tensor): Float32Array {
   })
 }
 
-/** Columns behind a row's end. */
-function clearPadding({ shape, data }: Tensor, dims: readonly Dim[], lengths: readonly number[]): void {
+/** Sets columns behind a row's end to 0. */
+export function clearPadding(
+  { shape, data }: Tensor,
+  dims: readonly string[],
+  lengths: readonly number[],
+): void {
   const axis = dims.findIndex((dim) => dim === 'pos' || dim === 'q_pos')
   const inner = sizeOf(shape.slice(axis + 1))
   const between = sizeOf(shape.slice(1, axis))

@@ -119,7 +119,7 @@ export class BackwardRun {
   async #forward(onProgress: (done: number, total: number) => void) {
     const { captures = [] } = this.request
     const { metric } = this.plan
-    const read = metric.kind === 'projection' ? [hookName(metric.point)] : []
+    const read = metric.kind === 'projection' ? [metric.hook.name] : []
     const back = this.#layers().flatMap((layer) => [
       inputOf(layer),
       ...(this.#keeps ? this.#keptHooks(layer) : []),
@@ -152,7 +152,7 @@ export class BackwardRun {
   #projected(kept: ReadonlyMap<string, Tensor>): Float32Array | null {
     const { metric } = this.plan
     if (metric.kind !== 'projection') return null
-    const name = hookName(metric.point)
+    const { name } = metric.hook
     const cotangent = projectionCotangent(metric, this.layout)
     this.#read = { name, cotangent }
     return projectionValues(required(kept, name), cotangent)

@@ -52,19 +52,29 @@ export class ExportedGraphs {
 
   #model(index: number, { captures, ports }: Variant<string>): Uint8Array {
     const { plan } = this.#options
-    const { model } = plan.recognition.view
-    const surgery = new GraphSurgery(plan.parts[index].graph, model.opsets.get('') ?? 0)
-    for (const [name, kinds] of ports)
-      surgery.port(
-        changedSite(plan.hook(name)),
-        kinds.map((kind, port) => portSpec(name, port, kind)),
-      )
+    const surgery = withPortsAt(plan, index, ports)
     for (const name of captures) {
       const { place } = plan.hook(name)
       if (place.kind === 'inside') surgery.capture(place.captured, captureOutput(name))
     }
-    return writeModel(model, surgery.finish())
+    return writeModel(plan.recognition.view.model, surgery.finish())
   }
+}
+
+/** A part that can be changed at hook points. @throws PatchbayError `hook.unavailable` for a port where none can be */
+export function withPortsAt(
+  plan: ExportedPlan,
+  index: number,
+  ports: Variant<string>['ports'],
+): GraphSurgery {
+  const { model } = plan.recognition.view
+  const surgery = new GraphSurgery(plan.parts[index].graph, model.opsets.get('') ?? 0)
+  for (const [name, kinds] of ports)
+    surgery.port(
+      changedSite(plan.hook(name)),
+      kinds.map((kind, port) => portSpec(name, port, kind)),
+    )
+  return surgery
 }
 
 function changedSite({ name, place }: PlacedHook) {
@@ -86,7 +96,8 @@ function portSpec(name: string, index: number, kind: PortKind): PortSpec {
     : { kind, direction: input('direction'), amount: input('amount'), target: input('target') }
 }
 
-function weightBytes({ graph }: Part): number {
+/** Bytes of the weights that a part reads. */
+export function weightBytes({ graph }: Part): number {
   let bytes = 0
   for (const { storage } of graph.initialisers.values())
     bytes += storage.kind === 'inline' ? storage.bytes.length : storage.length

@@ -13,6 +13,14 @@ import { captureOutput, type ExportedGraphs } from './compiled'
 import { graphFeeds } from './feeds'
 import { RAW, type ExportedPlan, type PlacedHook } from './plan'
 
+/** What a backward pass needs of the run before it. */
+export interface Traced {
+  /** Filled with what each part was fed, ports included. */
+  readonly feeds: Map<number, Feeds>
+  /** Hook points that the run must compute, beside those that it captures and changes. */
+  readonly hooks: readonly PlacedHook[]
+}
+
 export class ExportedRun {
   readonly #captures = new Map<string, Tensor>()
   /** What parts hand on to later ones, and what is fed from outside. */
@@ -27,6 +35,7 @@ export class ExportedRun {
     private readonly layout: Layout,
     private readonly request: ForwardRequest,
     contextLength: number,
+    private readonly traced: Traced | null = null,
   ) {
     const { start, cache } = request
     const rows = start.kind === 'tokens' ? start.rows : start.lengths.map(() => [])
@@ -64,7 +73,7 @@ export class ExportedRun {
     this.#keepPresents(out, null)
     return {
       captures: this.#captures,
-      logits: wanted === 'none' ? null : wanted === 'last' ? this.#lastOf(all) : all,
+      logits: wanted === 'none' ? null : wanted === 'last' ? lastOf(this.layout, all) : all,
       residual: { shape: [0], data: new Float32Array(0) },
       cache: this.#cache(),
     }
@@ -96,11 +105,11 @@ export class ExportedRun {
     // Where nothing in this part knows how long the rows are, the other positions need not be computed.
     const short =
       wanted === 'last' && carried.size === 0 && touched.captures.length + touched.ports.size === 0
-    const rows = short ? this.#lastOf(x) : x
+    const rows = short ? lastOf(this.layout, x) : x
     this.#values[from ?? ''] = floats(rows.data, rows.shape)
     const { all } = await this.#logits(last, [])
     if (wanted === 'none') return null
-    return wanted === 'last' && !short ? this.#lastOf(all) : all
+    return wanted === 'last' && !short ? lastOf(this.layout, all) : all
   }
 
   /** Runs the part that makes the logits; those of another type are captured, which makes float32 of them. */
@@ -135,7 +144,9 @@ export class ExportedRun {
     const fed: Feeds = {}
     for (const { name } of graph.inputs) fed[name] = this.#values[name]
     const wanted = new Set([...outputs, ...handed, ...names.map(captureOutput)])
-    const out = await runLeased(lease, withPorts(fed, ports), [...wanted])
+    const all = withPorts(fed, ports)
+    this.traced?.feeds.set(index, all)
+    const out = await runLeased(lease, all, [...wanted])
     for (const name of handed) this.#values[name] = out[name]
     for (const hook of captures) this.#keep(hook, floatTensor(out[captureOutput(hook.name)]))
     return out
@@ -185,17 +196,6 @@ export class ExportedRun {
     return KeyValueCache.after(this.layout, this.request.cache, layers)
   }
 
-  /** Each row's last real column of x [batch, pos, width] → [batch, 1, width]. */
-  #lastOf(x: Tensor): Tensor {
-    const [batch, columns, width] = x.shape
-    const data = new Float32Array(batch * width)
-    this.layout.own.forEach((length, row) => {
-      const start = (row * columns + length - 1) * width
-      data.set(x.data.subarray(start, start + width), row * width)
-    })
-    return { shape: [batch, 1, width], data }
-  }
-
   #check(first: number, stop: number): void {
     const { parts, whole } = this.plan
     const blocks = parts.length - 2
@@ -206,7 +206,8 @@ export class ExportedRun {
     if (this.request.start.kind === 'residual' && !this.plan.startsAt(first))
       throw invalid(`block ${first} needs more of the blocks before than their residual stream`)
     if (whole !== null) return
-    for (const hook of [...this.#wanted, ...[...this.#changed.keys()].map((name) => this.plan.hook(name))])
+    const changed = [...this.#changed.keys()].map((name) => this.plan.hook(name))
+    for (const hook of [...this.#wanted, ...changed, ...(this.traced?.hooks ?? [])])
       if (!this.#isComputed(hook, first, stop))
         throw new PatchbayError(
           'hook.unavailable',
@@ -231,6 +232,16 @@ const invalid = (why: string): PatchbayError =>
     next: 'Run it from the tokens to the logits, and capture what you need.',
     field: 'start.layer',
   })
+
+/** Each row's last real column of x [batch, pos, width] → [batch, 1, width]. */
+export function lastOf({ own }: Layout, { shape: [batch, columns, width], data: all }: Tensor): Tensor {
+  const data = new Float32Array(batch * width)
+  own.forEach((length, row) => {
+    const start = (row * columns + length - 1) * width
+    data.set(all.subarray(start, start + width), row * width)
+  })
+  return { shape: [batch, 1, width], data }
+}
 
 const floatTensor = (tensor: OrtTensor): Tensor => ({ shape: tensor.dims, data: floatData(tensor) })
 

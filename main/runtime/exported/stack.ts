@@ -6,8 +6,12 @@ import { throwIfCancelled } from '../cancelled'
 import type { ForwardRequest, ForwardResult } from '../forward'
 import type { KeyValueCache } from '../kv'
 import { layoutOf, type Layout } from '../layout'
-import type { Hook, Runnable } from '../runnable'
+import type { BackwardResult } from '../backward/run'
+import type { BackwardRequest, Hook, Runnable } from '../runnable'
 import { failure } from '../session'
+import { ExportedBackwardGraphs } from './backward/graphs'
+import { planExportedBackward } from './backward/plan'
+import { ExportedBackwardRun } from './backward/run'
 import { ExportedGraphs } from './compiled'
 import { ExportedRun } from './forward'
 import type { ExportedPlan } from './plan'
@@ -28,6 +32,7 @@ export class ExportedStack implements Runnable {
   readonly dModel: number
   readonly vocab: number
   readonly #graphs: ExportedGraphs
+  readonly #backward: ExportedBackwardGraphs
   #queue: Promise<unknown> = Promise.resolve()
 
   constructor(options: ExportedStackOptions) {
@@ -37,6 +42,7 @@ export class ExportedStack implements Runnable {
     this.dModel = options.plan.decoder?.dModel ?? 0
     this.vocab = options.plan.recognition.vocab
     this.#graphs = new ExportedGraphs(options)
+    this.#backward = new ExportedBackwardGraphs(options)
   }
 
   /** Compiles the plain parts, so that the first run does not wait for them. */
@@ -63,10 +69,35 @@ export class ExportedStack implements Runnable {
   }
 
   forward(request: ForwardRequest): Promise<ForwardResult> {
+    return this.#inTurn(() => {
+      const layout = this.layoutOf(request)
+      return new ExportedRun(this.plan, this.#graphs, layout, request, this.contextLength).run()
+    })
+  }
+
+  /**
+   * Runs the graph and differentiates a metric of it, part after part where it was cut into parts, else whole.
+   * @throws PatchbayError as `forward`; before anything runs `input.invalid`, `hook.unknown`, `hook.unavailable` and, naming
+   *   the operator that has no rule, `model.unsupported` for what can not be differentiated
+   */
+  backward({ backward, rows, tensors, ...forward }: BackwardRequest): Promise<BackwardResult> {
+    return this.#inTurn(() => {
+      const wanted = planExportedBackward(this.plan, { backward, rows, tensors, forward })
+      const parts = {
+        plan: this.plan,
+        graphs: this.#graphs,
+        backward: this.#backward,
+        layout: this.layoutOf(forward),
+        contextLength: this.contextLength,
+      }
+      return new ExportedBackwardRun(parts, forward, wanted).run()
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(async () => {
       try {
-        const layout = this.layoutOf(request)
-        return await new ExportedRun(this.plan, this.#graphs, layout, request, this.contextLength).run()
+        return await work()
       } catch (error) {
         // Arrays of ours that do not fit are a RangeError.
         throw error instanceof RangeError ? failure('The run', error) : error
@@ -119,11 +150,12 @@ export class ExportedStack implements Runnable {
 
   /** Sessions that are compiled now. */
   get sessions(): number {
-    return this.#graphs.count
+    return this.#graphs.count + this.#backward.count
   }
 
   async release(): Promise<void> {
     await this.#queue
     await this.#graphs.release()
+    await this.#backward.release()
   }
 }

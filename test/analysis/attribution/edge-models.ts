@@ -13,7 +13,7 @@ import { PatchbayError } from '../../../preload/errors'
 import { runRequest, type RunInput } from '../../../preload/run'
 import { openFamily, type OpenedModel } from './reference'
 
-/** Sequential and parallel blocks, both norms, separate, stacked and grouped projections, kv groups, experts, multipliers. */
+/** Sequential and parallel blocks, both norms, norms behind attention and MLP, separate, stacked and grouped projections, kv groups, experts, multipliers. */
 export const families = [
   'gpt2',
   'llama',
@@ -27,6 +27,10 @@ export const families = [
   'gpt_bigcode',
   'bloom',
   'cohere',
+  'gemma2',
+  'gemma3_text',
+  'olmo2',
+  'glm4',
 ]
 export const pair: EdgeScoring = {
   clean: [3, 17, 5, 40, 8, 21],
@@ -79,14 +83,33 @@ async function written(
       ? 'blocks.0.hook_resid_pre'
       : `blocks.${from.layer}.${from.kind === 'mlp' ? 'hook_mlp_out' : 'attn.hook_result'}`
   const of = async (tokens: readonly number[]): Promise<Float32Array> => {
-    const { shape, data } = (await model.run(captureInput(model, tokens, [hook]))).captures[hook]
-    if (from.kind !== 'head') return data
+    if (from.kind !== 'head')
+      return (await model.run(captureInput(model, tokens, [hook]))).captures[hook].data
+    // Its share of what attention adds to the stream, which a norm behind it scales as a whole.
+    const out = `blocks.${from.layer}.hook_attn_out`
+    const { captures } = await model.run(captureInput(model, tokens, [hook, out]))
+    const { shape, data } = captures[hook]
     const [, positions, heads, width] = shape
     const one = new Float32Array(positions * width)
-    const multiplier = model.insides?.spec.blocks[from.layer].residualMultiplier ?? NaN
-    for (let p = 0; p < positions; p++)
+    const { residualMultiplier = NaN, attentionPostNorm: norm = null } =
+      model.insides?.spec.blocks[from.layer] ?? {}
+    const gains = norm?.weight ? await model.insides?.weight(norm.weight) : undefined
+    const gain = (d: number): number => (norm === null ? 1 : (gains?.[d] ?? NaN))
+    for (let p = 0; p < positions; p++) {
+      const result = (d: number): number => {
+        let sum = 0
+        for (let head = 0; head < heads; head++) sum += data[(p * heads + head) * width + d]
+        return sum
+      }
+      /** At the element where attention's sum is largest, so that it may be divided by. */
+      const at = Array.from({ length: width }, (_, d) => d).reduce((a, b) =>
+        Math.abs(result(b)) > Math.abs(result(a)) ? b : a,
+      )
+      const scale =
+        norm === null ? residualMultiplier : captures[out].data[p * width + at] / result(at) / gain(at)
       for (let d = 0; d < width; d++)
-        one[p * width + d] = multiplier * data[(p * heads + from.head) * width + d]
+        one[p * width + d] = scale * gain(d) * data[(p * heads + from.head) * width + d]
+    }
     return one
   }
   return difference(await of(corrupt), await of(clean))

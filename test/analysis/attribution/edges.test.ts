@@ -29,12 +29,20 @@ describe('the edge graph', () => {
       expect(() => numbers.of(backwards)).toThrow(/no edge from mlp 1 to q 1.0/)
       return Promise.resolve()
     })
-    for (const family of ['gemma2', 'olmo2'])
-      await withModel(family, async (model) => {
-        await expect(faithfulnessOf(model, { ...pair, circuits: [{ top: 0 }] })).rejects.toMatchObject({
-          code: 'model.unsupported',
-        })
+    await withModel('mpt', async (model) => {
+      const { insides } = model
+      if (insides === null) throw new Error('it has no insides')
+      const [first, ...rest] = insides.spec.blocks
+      const clipped = { ...first, attention: { ...first.attention, clip: 6 } }
+      const other = {
+        ...model,
+        insides: { ...insides, spec: { ...insides.spec, blocks: [clipped, ...rest] } },
+      }
+      await expect(faithfulnessOf(other, { ...pair, circuits: [{ top: 0 }] })).rejects.toMatchObject({
+        code: 'model.unsupported',
+        message: expect.stringContaining('clips') as string,
       })
+    })
   })
 })
 

@@ -59,7 +59,7 @@ describe.each(['gpt2', 'llama', 'gemma2'])('exact patching on %s', (family) => {
     expect(noised.places[0].normalised).toBeCloseTo(0, 4)
     const same = await patch(model, { clean, corrupt: clean, metric, direction: 'noising', places: all })
     expect(same.ends.problem).toMatch(/same metric/)
-    expect(same.places[0]).toEqual({ metric: same.ends.clean, effect: 0, normalised: null })
+    expect(same.places[0]).toEqual({ metric: Math.fround(same.ends.clean), effect: 0, normalised: null })
   })
 })
 
@@ -96,11 +96,11 @@ describe('exact patching', () => {
       code: 'hook.unavailable',
     })
     await expect(ask([{ hook: 'nowhere' }])).rejects.toMatchObject({ code: 'hook.unknown' })
-    await expect(ask([{ hook: 'blocks.0.attn.hook_pattern' }])).rejects.toThrow(/no axis of positions/)
+    await expect(ask([{ hook: 'blocks.0.attn.hook_pattern' }])).rejects.toThrow(/different length/)
     await expect(ask([{ hook: 'blocks.0.hook_mlp_out', head: 0 }])).rejects.toThrow(/no heads/)
-    await expect(ask([{ hook: 'blocks.0.attn.hook_z', head: 4 }])).rejects.toThrow(/no index 4/)
+    await expect(ask([{ hook: 'blocks.0.attn.hook_z', head: 4 }])).rejects.toThrow(/4 is out of range/)
     await expect(ask([{ hook: 'blocks.0.hook_mlp_out', positions: [6] }])).rejects.toMatchObject({
-      field: 'position',
+      field: 'target.sites.0.positions',
     })
   })
 

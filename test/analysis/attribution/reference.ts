@@ -11,6 +11,7 @@ import { readSpec } from '../../../main/models/architectures/registry'
 import { fingerprint } from '../../../main/models/fingerprint'
 import { openCheckpoint } from '../../../main/models/formats/checkpoint'
 import { readWeight } from '../../../main/models/read-weight'
+import type { BlockStack } from '../../../main/runtime'
 import { loadModel } from '../../../main/runtime/load'
 import { ReadoutHead } from '../../../main/runtime/readout'
 import { executeRun } from '../../../main/runtime/request'
@@ -18,6 +19,7 @@ import { casesFolder } from '../../support/cases'
 import { factsOf } from '../../support/facts'
 
 export interface OpenedModel extends AttributionModel {
+  readonly runnable: BlockStack
   close(): Promise<void>
 }
 
@@ -43,6 +45,7 @@ export async function openForAttribution(folder: string): Promise<OpenedModel> {
   const memory = new CaptureMemory(64 * 2 ** 20)
   return {
     facts: factsOf(spec, { fingerprint: print, name: path.basename(folder) }),
+    runnable: loaded.stack,
     insides: { spec, weight: (weight) => readWeight(checkpoint, weight) },
     run: (input, options = {}) =>
       memory.run(folder, input, (request, o) => executeRun(loaded.stack, request, o), options),

@@ -11,6 +11,7 @@ import type { AnalysisModel } from '../../subject'
 import { logitsFor, metricOf } from '../metric'
 import type { Side } from '../pair'
 import type { EdgeGraph } from './graph'
+import type { HeadWriting } from './head-writing'
 import { SourceOutputs, type Captures } from './sources'
 
 export class CircuitRun {
@@ -20,6 +21,7 @@ export class CircuitRun {
     private readonly model: AnalysisModel,
     private readonly spec: TransformerSpec,
     private readonly graph: EdgeGraph,
+    private readonly writings: readonly HeadWriting[],
     private readonly clean: Side,
     /** Residual stream at block 0 of the clean prompt, [pos, d_model]. */
     private readonly embedded: Float32Array,
@@ -37,7 +39,7 @@ export class CircuitRun {
   ): Promise<number> {
     const { graph, spec } = this
     /** By how much each source differs from the corrupt run, as far as it is computed. */
-    const differences = new SourceOutputs(graph, spec, this.clean.tokens.length)
+    const differences = new SourceOutputs(graph, spec, this.writings, this.clean.tokens.length)
     differences.setEmbedding(this.embedded, this.corrupt['blocks.0.hook_resid_pre'].data)
     let target = 0
     /** Sources of the circuit that the next target reads. */

@@ -15,6 +15,7 @@ import { endsOf, metricOfPrompt, normalised, type Pair } from '../pair'
 import { insidesOf, type AttributionModel } from '../subject'
 import { CircuitRun } from './circuit-run'
 import { edgeGraph, EdgeNumbers, type EdgeGraph } from './graph'
+import { headWritings } from './head-writing'
 import { edgePair, edgeScores, type EdgeScoring } from './score'
 import { checkSize, sourceHooks } from './sources'
 
@@ -95,5 +96,6 @@ async function circuitRun(
   const embedded = clean.captures['blocks.0.hook_resid_pre']
   if (embedded.data.length !== corrupt.captures[final].data.length)
     throw new PatchbayError('internal', 'Clean and corrupt have residual streams of different size.')
-  return new CircuitRun(model, insides.spec, graph, pair.clean, embedded.data, corrupt.captures)
+  const writings = await headWritings(insides)
+  return new CircuitRun(model, insides.spec, graph, writings, pair.clean, embedded.data, corrupt.captures)
 }

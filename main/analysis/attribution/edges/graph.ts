@@ -23,15 +23,13 @@ export interface EdgeGraph {
  */
 export function edgeGraph(spec: TransformerSpec, name: string): EdgeGraph {
   spec.blocks.forEach((block, layer) => {
-    const { topology, attentionPostNorm, attention } = block
+    const { topology, attention } = block
     const why =
       topology === 'post-norm' || topology === 'normed-residual'
         ? `block ${layer} norms the residual stream itself (${topology}), so what parts write does not add up`
-        : attentionPostNorm !== null
-          ? `a norm behind the attention of block ${layer} mixes its heads, so no head writes on its own`
-          : attention.clip !== null
-            ? `block ${layer} clips queries, keys and values`
-            : null
+        : attention.clip !== null
+          ? `block ${layer} clips queries, keys and values`
+          : null
     if (why !== null)
       throw new PatchbayError('model.unsupported', `${name} has no graph of edges between heads: ${why}.`, {
         next: 'Use attribution patching of heads and MLPs instead.',

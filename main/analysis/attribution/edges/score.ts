@@ -1,6 +1,7 @@
 /**
  * Edge attribution patching. EAP (Syed, Rager & Conmy 2023): score(u → v) = (corrupt output − clean output of u) ·
- * ∂metric/∂(input of v) at the clean prompt. EAP-IG (Hanna, Pezzelle & Belinkov 2024) takes the mean gradient on the straight
+ * ∂metric/∂(input of v) at the clean prompt; an output is what reaches the residual stream, behind a norm that stands there
+ * (head-writing.ts). EAP-IG (Hanna, Pezzelle & Belinkov 2024) takes the mean gradient on the straight
  * line between the two prompts' embeddings instead; here by the midpoint rule, (k + ½)/steps of the way.
  */
 import { canonicalJson } from '../../../../preload/canonical'
@@ -16,6 +17,7 @@ import { gradientsOf, type Gradients } from '../gradients'
 import { endsOf, metricOfPrompt, pairOf, type Pair } from '../pair'
 import { insidesOf, type AttributionModel, type Insides } from '../subject'
 import { edgeAt, edgeGraph, type EdgeGraph } from './graph'
+import { headWritings } from './head-writing'
 import { Products } from './products'
 import { checkSize, sourceHooks, SourceOutputs } from './sources'
 import { gradientHooks, targetGradients, type BlockGradients } from './target-gradients'
@@ -99,7 +101,7 @@ async function compute(
   )
   const clean = (await model.run(cleanInput, { signal })).captures
   const corrupt = (await model.run(corruptInput, { signal })).captures
-  const differences = new SourceOutputs(graph, spec, pair.clean.tokens.length)
+  const differences = new SourceOutputs(graph, spec, await headWritings(insides), pair.clean.tokens.length)
   differences.setDifference(corrupt, clean)
 
   const scores = new Float64Array(graph.count)

@@ -3,6 +3,7 @@ import { PatchbayError } from '../../../../preload/errors'
 import type { Tensor } from '../../../../preload/tensor'
 import type { TransformerSpec } from '../../../models/spec'
 import type { EdgeGraph } from './graph'
+import type { HeadWriting } from './head-writing'
 
 /** What sources of one prompt may take in memory, in bytes. */
 const MAX_BYTES = 2 ** 29
@@ -29,9 +30,11 @@ export class SourceOutputs {
   readonly size: number
   private readonly data: Float32Array
 
+  /** @param writings of each block's heads */
   constructor(
     private readonly graph: EdgeGraph,
     private readonly spec: TransformerSpec,
+    private readonly writings: readonly HeadWriting[],
     private readonly positions: number,
   ) {
     this.size = positions * spec.dModel
@@ -62,17 +65,17 @@ export class SourceOutputs {
     this.setResidual(0, left, right)
   }
 
-  /** @param left,right [pos, head, d_model] */
+  /** @param left,right the heads' results in two runs, [pos, head, d_model] */
   setHeads(layer: number, left: Float32Array, right: Float32Array): void {
     const { dModel, blocks } = this.spec
-    const { attention, residualMultiplier } = blocks[layer]
+    const { attention } = blocks[layer]
+    const [here, there] = [left, right].map(this.writings[layer])
     for (let head = 0; head < attention.heads; head++) {
       const output = this.of(this.graph.before[layer] + head)
       for (let position = 0; position < this.positions; position++) {
         const from = (position * attention.heads + head) * dModel
         const to = position * dModel
-        for (let i = 0; i < dModel; i++)
-          output[to + i] = residualMultiplier * (left[from + i] - right[from + i])
+        for (let i = 0; i < dModel; i++) output[to + i] = here[from + i] - there[from + i]
       }
     }
   }

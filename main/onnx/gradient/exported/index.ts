@@ -18,6 +18,7 @@ import { nodesBetween } from './path'
 import { readNodes, refuseUnread } from './read'
 import { backInto, seenAs } from './seen'
 
+export { reachedFrom } from './path'
 export { readOperators } from './readings'
 
 export interface ExportedCotangent {
