@@ -4,6 +4,7 @@
  * cross-entropies; positions and layers count from 0.
  */
 import { z } from 'zod'
+import { datasetSpec, rowFailure } from './datasets'
 import { modelSource } from './model'
 import { bosPolicies } from './prompt'
 
@@ -27,7 +28,12 @@ export const probeInput = z.object({
   /** Opened where it is not open. */
   model: modelSource,
   /** 1 has the property, 0 has not. */
-  examples: z.array(labelledText).max(100_000),
+  examples: z.array(labelledText).max(100_000).default([]),
+  /** Instead of them: rows whose label column has two values, of which `positive` is 1. Its prompts say all, `bos` too. */
+  dataset: z
+    .object({ rows: datasetSpec, positive: z.string().min(1).max(1000) })
+    .nullable()
+    .default(null),
   /** The site in each block: `hook_resid_post`, `attn.hook_z`, … */
   site: hook.default('hook_resid_post'),
   /** All layers unless given. */
@@ -98,6 +104,9 @@ export const probeResult = z.object({
   modelName: z.string(),
   fingerprint: z.string(),
   layers: z.array(probeLayer).min(1),
+  /** Rows of a data set that could not be used: how many, and the first of them. */
+  failed: index.default(0),
+  failures: z.array(rowFailure).default([]),
   /** safetensors: `HOOK.direction` [width] and `HOOK.intercept` [1] of each layer, on activations as they are. */
   file: z.string(),
 })
@@ -112,7 +121,7 @@ export const dictionaryInput = z.object({
   outputHook: hook.nullable().default(null),
   texts: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('texts'), texts: z.array(text).max(100_000) }),
-    /** UTF-8 with a text a line; `.jsonl` with a JSON string or `{"text": …}` a line. */
+    /** A data set in any format of datasets.ts: its column `text`, else the one that looks most like a prompt. */
     z.object({ kind: z.literal('file'), path: z.string().min(1).max(4096) }),
   ]),
   /** Longer texts are cut into pieces of this many tokens. */

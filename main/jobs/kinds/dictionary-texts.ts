@@ -2,13 +2,16 @@
  * The texts of a dictionary's training: read, cut into rows of tokens, a tenth held out. The rows are kept in the job's
  * folder, so that a resumed job trains on the same ones even where the file has changed.
  */
-import { readFile, stat } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
+import type { DatasetSource } from '../../../preload/datasets'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import { tokenIds } from '../../../preload/run'
 import type { DictionaryJob } from '../../../preload/training'
+import { inspectSource, readRows } from '../../datasets'
 import { writeWhole } from '../../files/durable-file'
+import { quoted } from '../../models/formats/malformed'
 import { throwIfCancelled } from '../../runtime/cancelled'
 import type { JobModel } from './job-model'
 
@@ -16,23 +19,29 @@ import type { JobModel } from './job-model'
 const textRows = z.object({ training: z.array(tokenIds), heldOut: z.array(tokenIds) })
 export type TextRows = z.infer<typeof textRows>
 
+/** What turns texts into tokens. */
+interface TextModel extends Pick<JobModel, 'encode'> {
+  readonly facts: Pick<JobModel['facts'], 'contextLength'>
+}
+
 const rowsFile = 'texts.json'
-const mostBytes = 256 * 2 ** 20
+/** UTF-16 units of all texts of a file: their tokens are held in memory. */
+const mostText = 250e6
 
 /** @throws PatchbayError `input.invalid` where there are too few texts, `file.missing`, `file.malformed` */
 export async function rowsOfTexts(
-  model: JobModel,
+  model: TextModel,
   input: DictionaryJob,
   folder: string,
   signal: AbortSignal,
 ): Promise<TextRows> {
   const file = path.join(folder, rowsFile)
-  const kept = await readRows(file)
+  const kept = await readKept(file)
   if (kept !== null) return kept
-  const texts = input.texts.kind === 'texts' ? input.texts.texts : await textsOfFile(input.texts.path)
+  const texts = input.texts.kind === 'texts' ? input.texts.texts : textsOfFile(input.texts.path, signal)
   const context = Math.min(input.context, model.facts.contextLength)
   const rows: number[][] = []
-  for (const text of texts) {
+  for await (const text of texts) {
     throwIfCancelled(signal)
     rows.push(...(await piecesOf(model, text, context, signal)))
   }
@@ -58,7 +67,7 @@ export async function rowsOfTexts(
 
 /** A text in pieces of at most `context` tokens. Encoded a stretch at a time: a model's limit is on prompts, not on texts. */
 async function piecesOf(
-  model: JobModel,
+  model: TextModel,
   text: string,
   context: number,
   signal: AbortSignal,
@@ -75,41 +84,44 @@ async function piecesOf(
   return pieces
 }
 
-const line = z.union([z.string(), z.object({ text: z.string() }).transform(({ text }) => text)])
-
-async function textsOfFile(file: string): Promise<string[]> {
-  let text: string
-  try {
-    if ((await stat(file)).size > mostBytes)
-      throw new PatchbayError('input.invalid', `The file is larger than ${mostBytes / 2 ** 20} MB.`, {
+/** The texts of a data set, one after the other. A row without one ends it: a dictionary is not trained on less than asked. */
+async function* textsOfFile(file: string, signal: AbortSignal): AsyncGenerator<string> {
+  const source = { kind: 'file', path: file } as const
+  const column = await textColumn(source, signal)
+  let length = 0
+  for await (const { row, cells } of readRows(source, { signal })) {
+    const text = Object.hasOwn(cells, column) ? cells[column] : null
+    if (typeof text !== 'string')
+      throw new PatchbayError('file.malformed', `Row ${row} has no text in its column ${quoted(column)}.`, {
         file,
-        next: 'Give a part of it.',
+        field: `row ${row}`,
+        next: 'Correct it and start again.',
       })
-    text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(file))
-  } catch (error) {
-    if (error instanceof TypeError)
-      throw new PatchbayError('file.malformed', 'The file is not UTF-8 text.', {
-        file,
-        next: 'Save it as UTF-8.',
-        cause: error,
-      })
-    throw asPatchbayError(error)
+    length += text.length
+    if (length > mostText)
+      throw new PatchbayError(
+        'input.invalid',
+        `The texts are longer than ${mostText / 1e6} million characters.`,
+        {
+          file,
+          next: 'Give a part of them.',
+        },
+      )
+    yield text
   }
-  const lines = text.split(/\r?\n/)
-  if (!file.endsWith('.jsonl')) return lines.filter((each) => each.trim() !== '')
-  return lines.flatMap((each, i) => {
-    if (each.trim() === '') return []
-    const parsed = line.safeParse(jsonOrUndefined(each))
-    if (parsed.success) return [parsed.data]
-    throw new PatchbayError('file.malformed', `Line ${i + 1} is neither a JSON string nor {"text": …}.`, {
-      file,
-      field: `line ${i + 1}`,
-      next: 'Correct it and start again.',
-    })
+}
+
+async function textColumn(source: DatasetSource & { kind: 'file' }, signal: AbortSignal): Promise<string> {
+  const { columns, suggested, rows } = await inspectSource(source, { signal })
+  if (rows === 0 || columns.some(({ name }) => name === 'text')) return 'text'
+  if (suggested.prompt?.kind === 'column') return suggested.prompt.column
+  throw new PatchbayError('input.invalid', 'The file has no column of texts.', {
+    file: source.path,
+    next: 'Give one with a column `text`.',
   })
 }
 
-async function readRows(file: string): Promise<TextRows | null> {
+async function readKept(file: string): Promise<TextRows | null> {
   let text: string
   try {
     text = await readFile(file, 'utf8')

@@ -4,10 +4,12 @@ import { hookName, type HookPoint } from '../../../preload/hooks'
 import type { ModelDescription, ModelSource } from '../../../preload/model'
 import type { RunInput, RunResult } from '../../../preload/run'
 import { hookOf } from '../../analysis/captures'
-import type { RunOptions } from '../../analysis/subject'
+import type { ModelFacts, RunOptions } from '../../analysis/subject'
+import type { RowEncoder } from '../../datasets'
 import type { SteeringModel } from '../../steering/subject'
 
-export interface JobModel extends SteeringModel {
+export interface JobModel extends SteeringModel, RowEncoder {
+  readonly facts: ModelFacts
   readonly description: Pick<ModelDescription, 'hookPoints'>
   /** A run past what is kept in memory and on disk, which training would only fill. */
   compute(input: RunInput, options?: RunOptions): Promise<RunResult>

@@ -2,43 +2,38 @@
 import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
 import { probeInput, type ProbeJob, type ProbeResult } from '../../../preload/training'
-import { throwIfCancelled } from '../../runtime/cancelled'
 import { writeSafetensors } from '../../models/formats/safetensors'
-import { promptFor } from '../../steering/from-pairs'
-import { readableText, textActivations, type EncodedText } from '../../steering/text-activations'
-import { probeCurve, type CurvePoint, type LayerExamples } from '../../training/probes/curve'
-import { checkClasses } from '../../training/probes/examples'
-import { onRaw } from '../../training/probes/linear-model'
-import { probeSettings, type Score } from '../../training/probes/probe'
+import { textActivations } from '../../steering/text-activations'
+import { probeCurve, type LayerExamples } from '../../training/probes/curve'
+import { probeSettings } from '../../training/probes/probe'
 import type { JobContext, JobKind, JobOutcome } from '../kind'
+import { checkExamplesGiven, examplesOf, type ProbeExamples } from './probe-examples'
+import { KeptLayers, type KeptLayer } from './probe-layers'
 import { positionwise, runsOf, type JobModel, type OpenJobModel } from './job-model'
 
 /** Bytes of activations that are in memory at a time; texts are run again for the layers that do not fit. */
 const ACTIVATION_BYTES = 512 * 2 ** 20
 
-/** Paused, it keeps nothing: resuming begins again. */
+/** Paused, it keeps the layers that are done; resuming fits the others. */
 export const probeJob = (open: OpenJobModel): JobKind<ProbeJob> => ({
   name: 'probe',
   input: probeInput,
-  title: ({ examples, site, method }) => `Probe ${site} with ${examples.length} texts (${method})`,
+  title: ({ examples, dataset, site, method }) =>
+    `Probe ${site} with ${dataset === null ? `${examples.length} texts` : 'a data set'} (${method})`,
   run: async (input, context) => {
-    checkLabels(input)
+    checkExamplesGiven(input)
     const model = await open(input.model, context.signal)
-    return new ProbeRun(input, model, context).run()
+    const examples = await examplesOf(model, input, context.folder, context.signal)
+    return new ProbeRun(input, examples, model, context).run()
   },
 })
 
-/** Before the model is opened, which takes longer. */
-function checkLabels({ examples }: ProbeJob): void {
-  if (examples.length === 0)
-    throw new PatchbayError('input.invalid', 'There are no texts to fit a probe on.', {
-      field: 'examples',
-      next: 'Give texts of both classes.',
-    })
-  checkClasses(
-    { features: new Float32Array(0), width: 0, labels: examples.map(({ label }) => label) },
-    'given',
-  )
+const isCancelled = (error: unknown): boolean =>
+  error instanceof PatchbayError && error.code === 'run.cancelled'
+
+/** A layer's hook point. */
+interface Site extends ReturnType<typeof positionwise> {
+  readonly layer: number
 }
 
 /** Texts are a unit of progress for each layer, and so is fitting a layer's probe for each text. */
@@ -46,18 +41,21 @@ class ProbeRun {
   private done = 0
   private readonly layers: readonly number[]
   private readonly total: number
+  private readonly kept: KeptLayers
 
   constructor(
     private readonly input: ProbeJob,
+    private readonly examples: ProbeExamples,
     private readonly model: JobModel,
     private readonly context: JobContext,
   ) {
     this.layers = input.layers ?? Array.from({ length: model.facts.layers }, (_, layer) => layer)
-    this.total = this.layers.length * input.examples.length * 2
+    this.total = this.layers.length * examples.texts.length * 2
+    this.kept = new KeptLayers(context.folder, model.facts.fingerprint)
   }
 
   async run(): Promise<JobOutcome> {
-    const { input, model, context } = this
+    const { input, examples, model, context } = this
     if (this.layers.length === 0)
       throw new PatchbayError('hook.unavailable', `No blocks were recognised in ${model.facts.name}.`, {
         field: 'model',
@@ -65,45 +63,62 @@ class ProbeRun {
       })
     // Every hook point is looked up before the first text is run.
     const sites = this.layers.map((layer) => positionwise(model, `blocks.${layer}.${input.site}`))
-    const texts: EncodedText[] = []
-    for (const { text } of input.examples) {
-      throwIfCancelled(context.signal)
-      texts.push(readableText(await model.encode(promptFor(text, input), context.signal)))
+    const done = new Map<number, KeptLayer>()
+    for (const layer of this.layers) {
+      const kept = await this.kept.read(layer)
+      if (kept !== null) done.set(layer, kept)
     }
-    const points: CurvePoint[] = []
-    const settings = probeSettings.parse(input)
+    this.advance(done.size * examples.texts.length * 2, `${done.size} layers are done`)
+    const left = this.layers.flatMap((layer, i) => (done.has(layer) ? [] : [{ layer, ...sites[i] }]))
+    if (left.length > 0 && !(await this.fit(left, done))) return { kind: 'paused' }
+    const layers = this.layers.flatMap((layer) => done.get(layer) ?? [])
+    const file = path.join(context.folder, 'probe.safetensors')
+    await this.save(file, layers)
+    const { name: modelName, fingerprint } = model.facts
+    const results = layers.map(({ result }) => result)
+    return {
+      kind: 'done',
+      result: {
+        kind: 'probe',
+        modelName,
+        fingerprint,
+        layers: results,
+        failed: examples.failed,
+        failures: examples.failures,
+        file,
+      } satisfies ProbeResult,
+    }
+  }
+
+  /** Fits the layers that are left, and keeps each; false where it was paused. */
+  private async fit(left: readonly Site[], done: Map<number, KeptLayer>): Promise<boolean> {
+    const { input, context } = this
+    const { texts } = this.examples
+    const layerOf = new Map(left.map(({ hook, layer }) => [hook, layer]))
     try {
-      await probeCurve(this.layerExamples(sites, texts), settings, {
+      await probeCurve(this.layerExamples(left), probeSettings.parse(input), {
         signal: AbortSignal.any([context.signal, context.pause]),
-        onPoint: (point) => {
-          points.push(point)
-          this.advance(input.examples.length, `Fitted ${point.hook}`, {
+        onPoint: async (point) => {
+          const layer = layerOf.get(point.hook) ?? 0
+          done.set(layer, await this.kept.write(point, layer, done.size))
+          this.advance(texts.length, `Fitted ${point.hook}`, {
             accuracy: point.result.test.accuracy,
           })
         },
       })
+      return true
     } catch (error) {
-      if (context.pause.aborted && !context.signal.aborted) return { kind: 'paused' }
+      if (context.pause.aborted && !context.signal.aborted && isCancelled(error)) return false
       throw error
-    }
-    const file = path.join(context.folder, 'probe.safetensors')
-    await this.save(file, points)
-    const { name: modelName, fingerprint } = model.facts
-    const layers = points.map((point, i) => layerResult(point, this.layers[i]))
-    return {
-      kind: 'done',
-      result: { kind: 'probe', modelName, fingerprint, layers, file } satisfies ProbeResult,
     }
   }
 
   /** One layer after the other; the texts are run for as many layers at once as memory allows. */
-  private async *layerExamples(
-    sites: readonly ReturnType<typeof positionwise>[],
-    texts: readonly EncodedText[],
-  ): AsyncGenerator<LayerExamples> {
+  private async *layerExamples(sites: readonly Site[]): AsyncGenerator<LayerExamples> {
     const { input, model, context } = this
     const { signal, pause } = context
-    const labels = Uint8Array.from(input.examples, ({ label }) => label)
+    const { texts } = this.examples
+    const labels = Uint8Array.from(this.examples.labels)
     const [{ width }] = sites
     const together = Math.max(1, Math.floor(ACTIVATION_BYTES / (texts.length * width * 8)))
     for (let start = 0; start < sites.length; start += together) {
@@ -125,7 +140,8 @@ class ProbeRun {
       for (const [i, { hook, width: each }] of some.entries()) {
         const features = new Float32Array(texts.length * each)
         captured[i].activations.forEach((row, r) => features.set(row, r * each))
-        yield { hook, examples: { features, width: each, labels } }
+        const ids = texts.map((_, text) => `text ${text} at ${hook}`)
+        yield { hook, examples: { features, width: each, labels, ids } }
       }
     }
   }
@@ -135,15 +151,12 @@ class ProbeRun {
     this.context.report({ done: this.done, total: this.total, what, numbers })
   }
 
-  private async save(file: string, points: readonly CurvePoint[]): Promise<void> {
+  private async save(file: string, layers: readonly KeptLayer[]): Promise<void> {
     const { model, input } = this
-    const tensors = points.flatMap(({ hook, result }) => {
-      const { direction, intercept } = onRaw(result.model)
-      return [
-        { name: `${hook}.direction`, shape: [direction.length], data: Float32Array.from(direction) },
-        { name: `${hook}.intercept`, shape: [1], data: Float32Array.of(intercept) },
-      ]
-    })
+    const tensors = layers.flatMap(({ result: { hook }, direction, intercept }) => [
+      { name: `${hook}.direction`, shape: [direction.length], data: Float32Array.from(direction) },
+      { name: `${hook}.intercept`, shape: [1], data: Float32Array.of(intercept) },
+    ])
     const { position, method, inversePenalty, standardise, heldOut, seed, bos, template } = input
     const settings = { position, method, inversePenalty, standardise, heldOut, seed, bos, template }
     await writeSafetensors(file, tensors, {
@@ -152,24 +165,3 @@ class ProbeRun {
     })
   }
 }
-
-function layerResult({ hook, result }: CurvePoint, layer: number): ProbeResult['layers'][number] {
-  const { training, test, control } = result
-  return {
-    layer,
-    hook,
-    training: scoreResult(training),
-    test: scoreResult(test),
-    control:
-      control === null
-        ? null
-        : { accuracies: [...control.accuracies], aucs: [...control.aucs], p: control.p },
-  }
-}
-
-const scoreResult = ({ rows, accuracy, auc, calibration }: Score): ProbeResult['layers'][number]['test'] => ({
-  rows,
-  accuracy,
-  auc,
-  calibration: calibration === null ? null : { ...calibration, bins: [...calibration.bins] },
-})

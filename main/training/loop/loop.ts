@@ -131,7 +131,11 @@ class Loop<Batch> {
   async #checkpoint(): Promise<void> {
     const { checkpoint, identity, fs, onCheckpoint } = this.options
     if (checkpoint === undefined || this.#savedAt === this.#step) return
-    await saveCheckpoint(checkpoint, packState(this.#state(), identity, this.#step), { fs })
+    await saveCheckpoint(checkpoint, packState(this.#state(), identity, this.#step), { fs }).catch(
+      (error: unknown) => {
+        throw this.#withoutRoom(error)
+      },
+    )
     this.#savedAt = this.#step
     await onCheckpoint?.(this.#step, this.#curve)
   }
@@ -150,14 +154,26 @@ class Loop<Batch> {
     const broken = firstNotFinite(weights) ?? firstNotFinite(gradients)
     const where = broken === null ? '' : `; first in ${broken}`
     const what = Number.isFinite(loss) ? 'The gradient is not finite' : `The loss is ${loss}`
-    const kept =
-      this.#savedAt === null
-        ? 'There is no checkpoint yet.'
-        : `The checkpoint of step ${this.#savedAt} was kept.`
-    return new PatchbayError('run.failed', `${what} at step ${step}${where}. ${kept}`, {
+    return new PatchbayError('run.failed', `${what} at step ${step}${where}. ${this.#kept()}`, {
       field: broken ?? undefined,
       next: 'Lower the learning rate or the clipping norm, and resume from the checkpoint.',
     })
+  }
+
+  /** A full disk, with what there is to go on from. */
+  #withoutRoom(error: unknown): unknown {
+    if (!(error instanceof PatchbayError) || error.code !== 'disk.full') return error
+    return new PatchbayError('disk.full', `${error.message} ${this.#kept()}`, {
+      file: error.file,
+      next: 'Free some space and resume; nothing half-written was kept.',
+      cause: error,
+    })
+  }
+
+  #kept(): string {
+    return this.#savedAt === null
+      ? 'There is no checkpoint yet.'
+      : `The checkpoint of step ${this.#savedAt} was kept.`
   }
 }
 

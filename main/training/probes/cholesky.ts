@@ -1,18 +1,28 @@
-/** Symmetric positive-definite systems in float64, by Cholesky's factorisation A = L Lᵀ. Matrices are row-major. */
+/**
+ * Symmetric positive-definite systems in float64, by Cholesky's factorisation A = L Lᵀ. Matrices are row-major. What takes
+ * long for wide matrices stands still between blocks of rows.
+ */
 import { PatchbayError } from '../../../preload/errors'
+import { finish, Pace, type Steps } from './steps'
 
 export class Cholesky {
-  readonly #l: Float64Array
+  private constructor(
+    private readonly l: Float64Array,
+    private readonly n: number,
+  ) {}
 
   /**
    * @param a [n, n]; its lower triangle is read and overwritten
    * @throws PatchbayError `run.failed` where the matrix is not positive definite
    */
-  constructor(
-    a: Float64Array,
-    private readonly n: number,
-  ) {
-    for (let i = 0; i < n; i++)
+  static of(a: Float64Array, n: number): Cholesky {
+    return finish(Cholesky.steps(a, n))
+  }
+
+  /** `of`, standing still between rows. */
+  static *steps(a: Float64Array, n: number): Steps<Cholesky> {
+    const pace = new Pace()
+    for (let i = 0; i < n; i++) {
       for (let j = 0; j <= i; j++) {
         const sum = a[i * n + j] - dot(a, i * n, a, j * n, j)
         if (i !== j) a[i * n + j] = sum / a[j * n + j]
@@ -22,13 +32,14 @@ export class Cholesky {
             next: 'Use a stronger penalty (a smaller C).',
           })
       }
-    this.#l = a
+      if (pace.isDue((i * i) / 2)) yield
+    }
+    return new Cholesky(a, n)
   }
 
   /** x with A x = b. */
   solve(b: Float64Array): Float64Array {
-    const { n } = this
-    const l = this.#l
+    const { l, n } = this
     const x = b.slice()
     for (let i = 0; i < n; i++) x[i] = (x[i] - dot(l, i * n, x, 0, i)) / l[i * n + i]
     for (let i = n - 1; i >= 0; i--) {
@@ -49,8 +60,9 @@ export function dot(a: Numbers, from: number, b: Numbers, at: number, count: num
 }
 
 /** Xᵀ diag(s) X [d, d], its lower triangle, of x [n, d]. */
-export function weightedGram(x: Float64Array, n: number, d: number, s: Float64Array): Float64Array {
+export function* weightedGram(x: Float64Array, n: number, d: number, s: Float64Array): Steps<Float64Array> {
   const gram = new Float64Array(d * d)
+  const pace = new Pace()
   for (let row = 0; row < n; row++) {
     const at = row * d
     for (let i = 0; i < d; i++) {
@@ -59,15 +71,19 @@ export function weightedGram(x: Float64Array, n: number, d: number, s: Float64Ar
       const into = i * d
       for (let j = 0; j <= i; j++) gram[into + j] += factor * x[at + j]
     }
+    if (pace.isDue((d * d) / 2)) yield
   }
   return gram
 }
 
 /** X Xᵀ [n, n], whole, of x [n, d]. */
-export function kernel(x: Float64Array, n: number, d: number): Float64Array {
+export function* kernel(x: Float64Array, n: number, d: number): Steps<Float64Array> {
   const k = new Float64Array(n * n)
-  for (let i = 0; i < n; i++)
+  const pace = new Pace()
+  for (let i = 0; i < n; i++) {
     for (let j = 0; j <= i; j++) k[i * n + j] = k[j * n + i] = dot(x, i * d, x, j * d, d)
+    if (pace.isDue(i * d)) yield
+  }
   return k
 }
 

@@ -26,7 +26,7 @@ export async function probeCurve(
   options: {
     readonly testRows?: readonly number[]
     readonly signal?: AbortSignal
-    readonly onPoint?: (point: CurvePoint) => void
+    readonly onPoint?: (point: CurvePoint) => void | Promise<void>
   } = {},
 ): Promise<CurvePoint[]> {
   const points: CurvePoint[] = []
@@ -37,7 +37,7 @@ export async function probeCurve(
     const steps = probeSteps(examples, settings, testRows)
     const point = { hook, result: await finishGently(steps, options.signal) }
     points.push(point)
-    options.onPoint?.(point)
+    await options.onPoint?.(point)
   }
   return points
 }

@@ -35,7 +35,7 @@ interface Space {
   /** ‖w‖², given also X w */
   readonly squaredNorm: (c: Float64Array, scores: Float64Array) => number
   /** The minimum for weights s and targets t, both [n]. */
-  readonly solve: (s: Float64Array, t: Float64Array) => { c: Float64Array; b: number }
+  readonly solve: (s: Float64Array, t: Float64Array) => Steps<{ c: Float64Array; b: number }>
 }
 
 /**
@@ -50,7 +50,7 @@ export const fitLogistic = (
   inversePenalty: number,
 ): LogisticFit => finish(logisticSteps(x, width, labels, inversePenalty))
 
-/** `fitLogistic`, standing still before each of Newton's steps. */
+/** `fitLogistic`, standing still before each of Newton's steps, and in them between blocks of rows. */
 export function* logisticSteps(
   x: Float64Array,
   width: number,
@@ -59,7 +59,7 @@ export function* logisticSteps(
 ): Steps<LogisticFit> {
   const n = labels.length
   const lambda = 1 / inversePenalty
-  const space = n < width ? kernelSpace(x, n, width, lambda) : primalSpace(x, n, width, lambda)
+  const space = n < width ? yield* kernelSpace(x, n, width, lambda) : primalSpace(x, n, width, lambda)
   let c: Float64Array = new Float64Array(space.size)
   let b = 0
   let scores = space.scores(c)
@@ -77,7 +77,7 @@ export function* logisticSteps(
       return { weights: space.weights(c), intercept: b, objective, gradient, iterations }
     yield
     const s = f.map((value) => Math.max(leastWeight, sigmoid(value) * sigmoid(-value)))
-    const target = space.solve(
+    const target = yield* space.solve(
       s,
       f.map((value, i) => value - residual[i] / s[i]),
     )
@@ -109,10 +109,10 @@ function primalSpace(x: Float64Array, n: number, d: number, lambda: number): Spa
     scores: (w) => product(x, n, d, w),
     weights: (w) => w,
     squaredNorm: (w) => dot(w, 0, w, 0, d),
-    solve: (s, t) => {
-      const gram = weightedGram(x, n, d, s)
+    *solve(s, t) {
+      const gram = yield* weightedGram(x, n, d, s)
       for (let i = 0; i < d; i++) gram[i * d + i] += lambda
-      const system = new Cholesky(gram, d)
+      const system = yield* Cholesky.steps(gram, d)
       const border = transposedProduct(x, n, d, s)
       const goal = transposedProduct(x, n, d, times(s, t))
       // Block elimination of the intercept: w = u − v b.
@@ -125,18 +125,18 @@ function primalSpace(x: Float64Array, n: number, d: number, lambda: number): Spa
 }
 
 /** α with w = Xᵀα: (K + λ S⁻¹) α + b = t and Σ α = 0; solved as S^½ (λ + S^½ K S^½)⁻¹ S^½ (t − b), which no small s spoils. */
-function kernelSpace(x: Float64Array, n: number, d: number, lambda: number): Space {
-  const k = kernel(x, n, d)
+function* kernelSpace(x: Float64Array, n: number, d: number, lambda: number): Steps<Space> {
+  const k = yield* kernel(x, n, d)
   return {
     size: n,
     scores: (alpha) => product(k, n, n, alpha),
     weights: (alpha) => transposedProduct(x, n, d, alpha),
     squaredNorm: (alpha, scores) => Math.max(0, dot(alpha, 0, scores, 0, n)),
-    solve: (s, t) => {
+    *solve(s, t) {
       const root = s.map(Math.sqrt)
       const a = k.map((value, i) => value * root[Math.floor(i / n)] * root[i % n])
       for (let i = 0; i < n; i++) a[i * n + i] += lambda
-      const system = new Cholesky(a, n)
+      const system = yield* Cholesky.steps(a, n)
       const inverse = (right: Float64Array): Float64Array => times(root, system.solve(times(root, right)))
       const u = inverse(t)
       const v = inverse(new Float64Array(n).fill(1))

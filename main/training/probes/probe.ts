@@ -10,7 +10,7 @@ import { scoresOf, type LinearModel } from './linear-model'
 import { logisticSteps } from './logistic'
 import { fitMeanDifference } from './mean-difference'
 import { accuracy, areaUnderCurve, calibrationOf, type Calibration } from './metrics'
-import { fitRidge } from './ridge'
+import { ridgeSteps } from './ridge'
 import { fitStandardisation, prepared } from './standardise'
 import { finish, type Steps } from './steps'
 
@@ -76,7 +76,7 @@ function* fitted(
     case 'logistic':
       return yield* logisticSteps(x, width, labels, inversePenalty)
     case 'ridge':
-      return fitRidge(x, width, labels, 1 / inversePenalty)
+      return yield* ridgeSteps(x, width, labels, 1 / inversePenalty)
     case 'mean-difference':
       return fitMeanDifference(x, width, labels)
   }

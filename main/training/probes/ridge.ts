@@ -4,14 +4,20 @@
  * and Friedman, 3.4.1 and 18.3.5).
  */
 import { Cholesky, dot, kernel, transposedProduct, weightedGram } from './cholesky'
+import { finish, type Steps } from './steps'
 
 /** @param x [n, width], changed: it is centred */
-export function fitRidge(
+export const fitRidge = (
+  ...of: Parameters<typeof ridgeSteps>
+): { weights: Float64Array; intercept: number } => finish(ridgeSteps(...of))
+
+/** `fitRidge`, standing still between blocks of rows. */
+export function* ridgeSteps(
   x: Float64Array,
   width: number,
   labels: ArrayLike<number>,
   lambda: number,
-): { weights: Float64Array; intercept: number } {
+): Steps<{ weights: Float64Array; intercept: number }> {
   const n = labels.length
   const mean = new Float64Array(width)
   for (let i = 0; i < x.length; i++) mean[i % width] += x[i] / n
@@ -20,9 +26,9 @@ export function fitRidge(
   const centre = y.reduce((total, value) => total + value, 0) / n
   const target = y.map((value) => value - centre)
   const small = Math.min(n, width)
-  const a = n < width ? kernel(x, n, width) : weightedGram(x, n, width, new Float64Array(n).fill(1))
+  const a = yield* n < width ? kernel(x, n, width) : weightedGram(x, n, width, new Float64Array(n).fill(1))
   for (let i = 0; i < small; i++) a[i * small + i] += lambda
-  const system = new Cholesky(a, small)
+  const system = yield* Cholesky.steps(a, small)
   const weights =
     n < width
       ? transposedProduct(x, n, width, system.solve(target))

@@ -128,9 +128,14 @@ describe('the training loop', () => {
       const { fs } = failingFs(n, 'ENOSPC')
       await expect(train(line(), { ...settings, steps: 6 }, options({ fs }))).rejects.toMatchObject({
         code: 'disk.full',
+        message: expect.stringContaining('no checkpoint yet') as string,
       })
       expect(readFileSync(checkpoint).equals(before)).toBe(true)
     }
+    const { fs } = failingFs(3, 'ENOSPC')
+    await expect(train(line(), settings, options({ fs, resume: true }))).rejects.toMatchObject({
+      message: expect.stringContaining('The checkpoint of step 6 was kept.') as string,
+    })
     const after = await train(line(), settings, options({ resume: true }))
     expect(after.step).toBe(20)
   })

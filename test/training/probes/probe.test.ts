@@ -4,10 +4,10 @@ import { probeCurve } from '../../../main/training/probes/curve'
 import { Cholesky } from '../../../main/training/probes/cholesky'
 import type { Examples } from '../../../main/training/probes/examples'
 import { onRaw, scoresOf } from '../../../main/training/probes/linear-model'
-import { fitLogistic, sigmoid } from '../../../main/training/probes/logistic'
+import { fitLogistic, logisticSteps, sigmoid } from '../../../main/training/probes/logistic'
 import { accuracy, areaUnderCurve, calibrationOf, logLoss } from '../../../main/training/probes/metrics'
 import { fitProbe, heldOutRows, probeSettings, trainProbe } from '../../../main/training/probes/probe'
-import { fitRidge } from '../../../main/training/probes/ridge'
+import { fitRidge, ridgeSteps } from '../../../main/training/probes/ridge'
 import { SeededRandom } from '../../../main/training/random'
 
 /** Rows around ±`signal` along the first axis, with noise of size 1 in all. */
@@ -76,6 +76,32 @@ describe('logistic regression', () => {
     const labels = [1, 0, 0, 0]
     const { intercept } = fitLogistic(new Float64Array(8), 2, labels, 1)
     expect(sigmoid(intercept)).toBeCloseTo(0.25, 9)
+  })
+})
+
+describe('wide probes', () => {
+  it.each([
+    ['logistic regression, in w', 520, 512],
+    ['logistic regression, in α', 500, 1024],
+  ])('by %s let others have the thread many times in each step', (_, rows, width) => {
+    const examples = clouds(rows, width, 0.3)
+    const steps = logisticSteps(x(examples), width, examples.labels, 1)
+    let rests = 0
+    let next = steps.next()
+    for (; next.done !== true; next = steps.next()) rests++
+    expect(next.value.gradient).toBeLessThanOrEqual(1e-8)
+    // The matrix of each of Newton's steps, and its factors.
+    expect(rests).toBeGreaterThan(2 * next.value.iterations + 3)
+  })
+
+  it('by ridge regression do too, and come to the same', () => {
+    const examples = clouds(520, 512, 0.3)
+    const steps = ridgeSteps(x(examples), 512, examples.labels, 1)
+    let rests = 0
+    let next = steps.next()
+    for (; next.done !== true; next = steps.next()) rests++
+    expect(rests).toBeGreaterThan(3)
+    expect(next.value).toEqual(fitRidge(x(examples), 512, examples.labels, 1))
   })
 })
 
@@ -218,10 +244,10 @@ describe('a curve over layers', () => {
 describe('Cholesky', () => {
   it('solves symmetric positive-definite equations and refuses others', () => {
     const a = Float64Array.of(4, 2, 2, 3)
-    const x = new Cholesky(a, 2).solve(Float64Array.of(10, 8))
+    const x = Cholesky.of(a, 2).solve(Float64Array.of(10, 8))
     expect(x[0]).toBeCloseTo(1.75, 12)
     expect(x[1]).toBeCloseTo(1.5, 12)
-    expect(() => new Cholesky(Float64Array.of(1, 2, 2, 1), 2)).toThrow(/no unique solution/)
+    expect(() => Cholesky.of(Float64Array.of(1, 2, 2, 1), 2)).toThrow(/no unique solution/)
   })
 })
 
