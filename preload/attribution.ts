@@ -213,7 +213,7 @@ export const patchInput = z.object({ ...pairFields, direction, places: z.array(p
 
 /** The exact effect of each place patched alone, in the order asked for. */
 export const patchResult = z.object({
-  evidence, // the first batch of patched runs
+  evidence, // the run of the first place
   direction: z.enum(directions),
   ends: metricEnds,
   places: z.array(z.object({ metric: z.number(), effect: z.number(), normalised: z.number().nullable() })),
@@ -307,7 +307,7 @@ export const attributionCalls = {
   'attribution.tokens': { input: tokensInput, output: tokenAttribution, progress },
   /** Estimates for all sites at once, from one forward and one backward pass. */
   'attribution.patching': { input: patchingInput, output: attributionPatching, progress },
-  /** Chosen places patched for real, as rows of one batch. */
+  /** Chosen places patched for real. */
   'attribution.patch': { input: patchInput, output: patchResult, progress },
   /** Edges between heads and MLPs, scored by edge attribution patching. */
   'attribution.edges': { input: edgesInput, output: edgeAttribution, progress },

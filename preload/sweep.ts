@@ -117,8 +117,27 @@ export const sweepGrid = z.object({
   positions: z.array(index).min(1).optional(),
   units: z.array(index).min(1).optional(),
 })
+/**
+ * Features of a dictionary (a SAELens folder), patched where it reads, a transcoder's where it writes. The base's activation x
+ * becomes x + (f(source) − f(base)) · the feature's row of the decoder, in x's own scale: what the dictionary does not
+ * reconstruct stays. With `zero` as source f(source) is 0, whatever zeros encode to; there is no `mean`.
+ */
+export const sweepFeatures = z.object({
+  kind: z.literal('features'),
+  dictionary: z.string().min(1).max(4096),
+  /** One site for each position, or ([]) all positions at once. */
+  by: z.array(z.literal('position')).max(1).default(['position']),
+  features: z.array(index).min(1).max(20_000).optional(),
+  /** Unless listed: so many features, largest sum over positions and pairs first. Features whose sum is 0 are none of them. */
+  top: z.number().int().min(1).max(20_000).default(64),
+  /** What is summed, |f(source) − f(base)| or f(source) + f(base). */
+  most: z.enum(['different', 'active']).default('different'),
+  positions: z.array(index).min(1).optional(),
+})
+export type SweepFeatures = z.infer<typeof sweepFeatures>
 export const sweepTarget = z.discriminatedUnion('kind', [
   sweepGrid,
+  sweepFeatures,
   z.object({ kind: z.literal('sites'), sites: z.array(patchPlace).min(1).max(200_000) }),
 ])
 export type SweepTarget = z.infer<typeof sweepTarget>
@@ -181,14 +200,21 @@ export type ScrubRequest = z.infer<typeof scrubRequest>
 export type ScrubRequestInput = z.input<typeof scrubRequest>
 export const scrubInput = scrubRequest.extend(ofModel)
 
-/** Axes of the result: a name and the layers, heads, positions or units that stand along it; for a list `site`. */
+/**
+ * Axes of the result: a name and the layers, heads, positions or units that stand along it; for a list `site`; of features
+ * `feature`, and then `position` where sites are by position.
+ */
 export const sweepPlan = z.object({
-  axes: z.array(z.object({ name: z.enum(['layer', ...sweepAxes, 'site']), values: z.array(index) })),
+  axes: z.array(
+    z.object({ name: z.enum(['layer', ...sweepAxes, 'feature', 'site']), values: z.array(index) }),
+  ),
   shape: z.array(index),
   /** The metric of clean and corrupt, means over pairs; one for each metric. */
   ends: z.array(metricEnds),
-  /** Hook name of each layer, or of each site of a list. */
+  /** Hook name of each layer, or of each site of a list; of features the one that is patched. */
   hooks: z.array(z.string()),
+  /** Of features: their activations on the first pair, [feature, position of the base]; 0 without a partner. */
+  activations: z.object({ base: floatTensor, source: floatTensor }).optional(),
 })
 export type SweepPlan = z.infer<typeof sweepPlan>
 

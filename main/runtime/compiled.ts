@@ -170,6 +170,11 @@ export class CompiledGraphs {
     return this.#staying === null
   }
 
+  /** Releases the sessions that come and go, which no run will need soon. */
+  trim(): Promise<void> {
+    return this.#pool.trim()
+  }
+
   /** Releases all sessions, once the runs that use them are done with them. */
   async release(): Promise<void> {
     await this.#ahead.done()

@@ -43,6 +43,11 @@ export interface ForwardRequest {
   /** What the ports are fed, laid out for `layoutOf` this request. */
   readonly ports?: PortsByHook
   readonly logits?: 'none' | 'last' | 'all'
+  /**
+   * Takes each capture as soon as it is there, instead of all of them at the end: many captures then need no more memory
+   * than few. Says whether the array is still needed; where it is not, the run may take its memory back.
+   */
+  readonly onCapture?: (name: string, tensor: Tensor) => Promise<{ kept: boolean }>
   readonly signal?: AbortSignal
   /** Blocks done of all that this run computes. */
   readonly onProgress?: (done: number, total: number) => void
@@ -63,6 +68,8 @@ export class ForwardRun {
   readonly #shared: SharedInputs
   readonly #captures: Captures
   readonly #layers: (LayerCache | null)[] = []
+  /** Memory of captures that somebody took and still needs. */
+  readonly #taken = new Set<ArrayBufferLike>()
 
   constructor(
     private readonly spec: TransformerSpec,
@@ -92,6 +99,7 @@ export class ForwardRun {
       const before = x
       x =
         count === 1 ? await this.#block(layer, x, keepCache) : await this.#segment(layer, count, x, keepCache)
+      await this.#handOver(x)
       if (!this.#isKept(before)) giveBack([before.data])
       layer += count
       x = this.#between(x, { layer: layer - 1, site: 'hook_resid_post' })
@@ -99,13 +107,31 @@ export class ForwardRun {
     }
     throwIfCancelled(signal)
     const logits = stop === this.spec.blocks.length ? await this.#unembed(x) : null
+    await this.#handOver(x)
     return { captures: this.#captures.kept, logits, residual: x, cache: keepCache ? this.#cache() : null }
   }
 
   /** Whether somebody may still read a residual stream that the next block has read. */
   #isKept({ data }: Tensor): boolean {
-    const { start, captures = [] } = this.request
-    return captures.length > 0 || (start.kind === 'residual' && start.residual.data.buffer === data.buffer)
+    const { start, captures = [], onCapture } = this.request
+    const captured = onCapture === undefined ? captures.length > 0 : this.#taken.has(data.buffer)
+    return captured || (start.kind === 'residual' && start.residual.data.buffer === data.buffer)
+  }
+
+  /** Hands over what was captured to whom takes it at once. @param x the residual stream, which the run still reads */
+  async #handOver(x: Tensor): Promise<void> {
+    const { onCapture } = this.request
+    if (onCapture === undefined) return
+    const done: Tensor[] = []
+    for (const [name, tensor] of this.#captures.kept) {
+      const { kept } = await onCapture(name, tensor)
+      if (kept) this.#taken.add(tensor.data.buffer)
+      done.push(tensor)
+    }
+    this.#captures.kept.clear()
+    // Two hook points may share their array, and with the run's own input.
+    const own = done.filter((tensor) => tensor.data.buffer !== x.data.buffer && !this.#isKept(tensor))
+    giveBack(own.map(({ data }) => data))
   }
 
   /** Hook points between blocks: changed and captured here, without any graph. */

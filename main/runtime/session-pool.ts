@@ -85,6 +85,12 @@ export class SessionPool {
     return entry
   }
 
+  /** Releases the sessions that do not stay and that no run uses, whether there is room for them or not. */
+  async trim(): Promise<void> {
+    for (const [key, entry] of this.#entries)
+      if (entry.bytes > 0 && entry.users === 0) await this.#drop(key, entry)
+  }
+
   async #giveBack(key: string, entry: Entry): Promise<void> {
     entry.users--
     if (!this.#released) await this.#evict()
@@ -102,6 +108,19 @@ export class SessionPool {
     if (this.#entries.get(key) === entry) this.#entries.delete(key)
     this.#bytes -= entry.bytes
     await (await entry.session).release()
+  }
+}
+
+/** As `runLeased`, with outputs written into tensors that are there. */
+export async function runLeasedInto(
+  { session, done }: SessionLease,
+  feeds: Feeds,
+  outputs: Feeds,
+): Promise<void> {
+  try {
+    await session.runInto(feeds, outputs)
+  } finally {
+    await done()
   }
 }
 

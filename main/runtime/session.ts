@@ -66,6 +66,15 @@ export class Session {
     }
   }
 
+  /** Runs the graph, its outputs written into tensors that are there, by name, with the shapes that they will have. */
+  async runInto(feeds: Feeds, outputs: Feeds): Promise<void> {
+    try {
+      await this.#session.run(feeds, outputs)
+    } catch (cause) {
+      throw failure(`Running ${this.#name} failed`, cause)
+    }
+  }
+
   release(): Promise<void> {
     return this.#session.release()
   }

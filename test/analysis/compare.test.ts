@@ -1,5 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest'
-import { align } from '../../main/analysis/align'
+import { align } from '../../preload/align'
 import { compareAttention, comparePrompts } from '../../main/analysis/compare'
 import type { Tensor } from '../../preload/tensor'
 import { attentionComparison, comparison as schema, type Comparison } from '../../preload/views'

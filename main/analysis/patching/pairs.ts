@@ -6,8 +6,9 @@ import type { AlignedPair } from '../../../preload/views'
 import type { PortsByHook } from '../../runtime/interventions'
 import { checkPrompts } from '../../runtime/request'
 import type { Activations, PatchSite } from '../../runtime/wave/site'
-import { align } from '../align'
+import { align } from '../../../preload/align'
 import { endsOf } from '../attribution/pair'
+import type { PairFeatures } from './features'
 import { checkMetric, metricOf, tokensOf, type LogitRow, type PlacedMetric } from './metric'
 import type { PromptRun, SiteRunner } from './runner'
 import { invalid, type SweepSite } from './sites'
@@ -39,6 +40,8 @@ export interface RunPair {
   readonly unchanged: readonly number[]
   /** Metrics of a changed run, from its logits at `reads`. */
   readonly valuesOf: (logits: readonly LogitRow[]) => number[]
+  /** Where features are patched. */
+  readonly features?: PairFeatures
 }
 
 /**
@@ -146,10 +149,14 @@ export async function runPair(
 }
 
 /** A site on a pair: null where none of its positions has something to be replaced by. */
-export function onPair({ point, positions, heads, units }: SweepSite, pair: RunPair): PatchSite | null {
+export function onPair(site: SweepSite, pair: RunPair): PatchSite | null {
+  const { point, positions, heads, units, feature } = site
   const wanted = positions ?? pair.partnered.map((_, position) => position)
   const had = wanted.filter((position) => pair.partnered[position])
-  return had.length === 0 ? null : { point, positions: had, heads, units }
+  if (had.length === 0) return null
+  const whole = { point, positions: had, heads, units }
+  if (feature === undefined) return whole
+  return { ...whole, own: (position) => pair.features?.replaced(feature, position) ?? null }
 }
 
 /** Means over pairs, and whether they can be normalised. */

@@ -71,12 +71,12 @@ export class RowRunner implements SiteRunner {
 /** A run of rows of one length, with their logits at the positions that are read, [row][read]. */
 export async function runRows(
   runnable: Runnable,
-  request: Omit<ForwardRequest, 'logits' | 'start'> & {
-    start: Extract<ForwardRequest['start'], { kind: 'tokens' }>
-  },
+  request: Omit<ForwardRequest, 'logits'>,
   reads: readonly number[],
 ): Promise<{ captures: ReadonlyMap<string, Tensor>; logits: LogitRow[][] }> {
-  const [{ length }] = request.start.rows
+  const { start } = request
+  const lengths = start.kind === 'tokens' ? start.rows.map((row) => row.length) : start.lengths
+  const [length] = lengths
   const last = reads.every((position) => position === length - 1)
   const { captures, logits } = await runnable.forward({ ...request, logits: last ? 'last' : 'all' })
   if (logits === null) throw new PatchbayError('internal', 'The run gave no logits.')
@@ -84,9 +84,7 @@ export async function runRows(
   const columns = last ? 1 : length
   return {
     captures,
-    logits: request.start.rows.map((_, row) =>
-      reads.map((position) => all[row * columns + (last ? 0 : position)]),
-    ),
+    logits: lengths.map((_, row) => reads.map((position) => all[row * columns + (last ? 0 : position)])),
   }
 }
 

@@ -4,17 +4,16 @@
  */
 import { componentSites, type ScrubRequest, type ScrubResult } from '../../../preload/sweep'
 import type { Tensor } from '../../../preload/tensor'
-import type { PortsByHook } from '../../runtime/interventions'
-import type { AffinePort, PortValue } from '../../runtime/ports'
-import { offsetsOf, selectedAxes } from '../../runtime/wave/site'
 import { normalised } from '../attribution/pair'
+import { keptRuns } from './kept-runs'
 import { checkPairs, meanEnds, runPair, type RunPair } from './pairs'
-import { runRows } from './rows'
-import { invalid, placesOf, type SweepSite } from './sites'
-import { need } from './source'
+import { invalid, placesOf } from './sites'
 import type { PatchingModel } from './subject'
 import { promptEvidence } from './sweep'
 import { runnerOf } from './ways'
+
+/** Tokens in a run: each row has ports as large as its activations. */
+const TOKENS = 1024
 
 export interface ScrubOptions {
   readonly tensors?: Readonly<Record<string, Tensor>>
@@ -45,7 +44,7 @@ export async function scrub(
   const context = { model, runner, direction, source, metrics, tensors, signal }
   const values = keep.map(() => new Float32Array(metrics.length * draws))
   let ends: ScrubResult['ends'] = []
-  let replaced = keep.map(() => 0)
+  const replaced = keep.map(() => 0)
   const total = draws * pairs.length * keep.length
   let done = 0
   for (let draw = 0; draw < draws; draw++) {
@@ -53,17 +52,19 @@ export async function scrub(
     for (const [i, pair] of pairs.entries())
       run.push(await runPair(context, pair, draw * pairs.length + i, hooks))
     ends = meanEnds(run)
-    for (const pair of run)
-      for (const [i, sites] of keep.entries()) {
-        const { ports, count } = replacingAllBut(sites, hooks, pair)
-        const run = { start: { kind: 'tokens', rows: [pair.base.tokens] }, ports, signal } as const
-        const { logits } = await runRows(model.runnable, run, pair.reads)
-        pair
-          .valuesOf(logits[0])
-          .forEach((value, metric) => (values[i][metric * draws + draw] += value / pairs.length))
-        replaced = replaced.with(i, count)
-        onProgress?.({ done: ++done, total })
+    for (const pair of run) {
+      const size = Math.max(1, Math.floor(TOKENS / pair.base.tokens.length))
+      for (let start = 0; start < keep.length; start += size) {
+        const sets = keep.slice(start, start + size)
+        const found = await keptRuns({ model, runner, pair, hooks, sets, signal })
+        found.forEach(({ metrics: each, replaced: count }, i) => {
+          each.forEach((value, metric) => (values[start + i][metric * draws + draw] += value / pairs.length))
+          replaced[start + i] = count
+        })
+        done += sets.length
+        onProgress?.({ done, total })
       }
+    }
   }
   return {
     evidence: promptEvidence(model, pairs[0][direction === 'noising' ? 'clean' : 'corrupt']),
@@ -83,51 +84,4 @@ export async function scrub(
       }
     }),
   }
-}
-
-/**
- * Ports that put the source's value everywhere but at the kept sites.
- * @returns and how many components they replace at some position: heads, or whole outputs
- */
-function replacingAllBut(
-  sites: readonly SweepSite[],
-  hooks: readonly string[],
-  pair: RunPair,
-): { ports: PortsByHook; count: number } {
-  const ports = new Map<string, PortValue[]>(
-    [...(pair.base.ports ?? [])].map(([hook, values]) => [hook, [...values]]),
-  )
-  const every = pair.base.tokens.map((_, position) => position)
-  let count = 0
-  for (const hook of hooks) {
-    const { shape, data } = need(pair.source, hook)
-    const keep = new Float32Array(data.length)
-    const width = data.length / every.length
-    // Where the other prompt has no partner for a position nothing is replaced.
-    every.forEach((position) => {
-      if (!pair.partnered[position]) keep.fill(1, position * width, (position + 1) * width)
-    })
-    for (const site of sites)
-      if (site.hook === hook) {
-        const axes = selectedAxes({ ...site, positions: site.positions ?? every }, shape)
-        for (const at of offsetsOf(axes, shape)) keep[at] = 1
-      }
-    const value = data.map((x, i) => (keep[i] === 1 ? 0 : x))
-    const heads = shape.length === 3 ? shape[1] : 1
-    const size = width / heads
-    for (let head = 0; head < heads; head++)
-      if (
-        every.some((position) =>
-          keep.subarray(position * width + head * size, position * width + (head + 1) * size).includes(0),
-        )
-      )
-        count++
-    const port: AffinePort = {
-      kind: 'affine',
-      keep: { shape: [1, ...shape], data: keep },
-      value: { shape: [1, ...shape], data: value },
-    }
-    ports.set(hook, [...(ports.get(hook) ?? []), port])
-  }
-  return { ports, count }
 }

@@ -3,12 +3,12 @@ import { hookDims, hookName } from '../../../preload/hooks'
 import { runRequest, type InterventionInput, type RunInput } from '../../../preload/run'
 import type { SweepRequest } from '../../../preload/sweep'
 import type { Tensor } from '../../../preload/tensor'
-import { offsetsOf, selectedAxes, type PatchSite } from '../../runtime/wave/site'
-import { checkPairs, onPair, runPair } from './pairs'
-import { invalid, sitesOf } from './sites'
+import { offsetsOf, replace, selectedAxes, type PatchSite } from '../../runtime/wave/site'
+import { onPair } from './pairs'
+import { checked, type PlannedSweep, type PlanOptions } from './planned'
+import { invalid } from './sites'
 import { need } from './source'
 import type { PatchingModel } from './subject'
-import { runnerOf } from './ways'
 
 /**
  * @param index of the site, as in the sweep
@@ -18,20 +18,18 @@ import { runnerOf } from './ways'
 export async function siteRequest(
   model: PatchingModel,
   request: SweepRequest,
-  { index, which, tensors = {}, signal }: SiteOptions,
+  { index, which, ...options }: SiteOptions,
 ): Promise<RunInput> {
-  const { pairs, direction, source, metrics, target } = request
-  const bases = checkPairs(model, pairs, metrics, direction)
-  const list = sitesOf(
-    model,
-    target,
-    bases.map(({ length }) => length),
-  )
+  const count = request.pairs.length
+  if (which >= count) throw invalid(`There is no pair ${which}: the sweep has ${count}`, 'pair')
+  return requestOfSite(model, await checked(model, request, options).run([], which), index)
+}
+
+/** A site of the first pair of a sweep whose prompts were run. @throws PatchbayError as `siteRequest` */
+export function requestOfSite(model: PatchingModel, { list, pairs }: PlannedSweep, index: number): RunInput {
   if (index >= list.count) throw invalid(`There is no site ${index}: the sweep has ${list.count}`, 'site')
-  if (which >= pairs.length) throw invalid(`There is no pair ${which}: the sweep has ${pairs.length}`, 'pair')
   const wanted = list.at(index)
-  const context = { model, runner: runnerOf(model), direction, source, metrics, tensors, signal }
-  const pair = await runPair(context, pairs[which], which, [wanted.hook])
+  const [pair] = pairs
   const site = onPair(wanted, pair)
   if (site === null)
     throw invalid('The position has no partner in the other prompt', 'site', 'Choose another site.')
@@ -54,16 +52,14 @@ export async function siteRequest(
       ...Object.fromEntries(
         noise.map(({ value }, i) => [`noise ${i}`, { shape: value.shape.slice(1), data: value.data }]),
       ),
-      [SOURCE]: selected(need(pair.source, wanted.hook), site),
+      [SOURCE]: selected(site, need(pair.base.activations, wanted.hook), pair.source.get(wanted.hook)),
     },
   }
 }
 
-export interface SiteOptions {
+export interface SiteOptions extends PlanOptions {
   readonly index: number
   readonly which: number
-  readonly tensors?: Readonly<Record<string, Tensor>>
-  readonly signal?: AbortSignal
 }
 
 const SOURCE = 'source'
@@ -76,8 +72,11 @@ const replacement = ({ point, positions, heads, units }: PatchSite): Interventio
   operation: { kind: 'replace', value: SOURCE },
 })
 
-/** The part of an activation that a site replaces. */
-function selected({ shape, data }: Tensor, site: PatchSite): Tensor {
+/** The part of an activation that a site replaces, with what it puts there. */
+function selected(site: PatchSite, base: Tensor, source: Tensor | undefined): Tensor {
+  const { shape } = base
+  const data = base.data.slice()
+  replace(site, source, shape, (at, value) => (data[at] = value))
   const axes = selectedAxes(site, shape)
   const offsets = offsetsOf(axes, shape)
   return {

@@ -2,16 +2,24 @@
 import type { PatchPlace } from '../../../preload/attribution'
 import { PatchbayError } from '../../../preload/errors'
 import { parseHook } from '../../../preload/hooks'
-import { componentSites, sweepAxes, type SweepPlan, type SweepTarget } from '../../../preload/sweep'
+import {
+  componentSites,
+  sweepAxes,
+  type SweepFeatures,
+  type SweepPlan,
+  type SweepTarget,
+} from '../../../preload/sweep'
 import { sizeOf } from '../../../preload/tensor'
 import type { PatchSite } from '../../runtime/wave/site'
 import type { PatchingModel } from './subject'
 
 /** A site before it is laid out on a prompt: positions null for all. */
-export interface SweepSite extends Omit<PatchSite, 'positions'> {
+export interface SweepSite extends Omit<PatchSite, 'positions' | 'own'> {
   /** Canonical. */
   readonly hook: string
   readonly positions: readonly number[] | null
+  /** Of a dictionary, where it is patched instead of the activation. */
+  readonly feature?: number
 }
 
 export interface SiteList {
@@ -31,7 +39,11 @@ const MOST = 2_000_000
  * @param lengths of the prompts that are run
  * @throws PatchbayError `hook.unknown`, `hook.unavailable`, `input.invalid` for layers, heads, positions or units outside
  */
-export function sitesOf(model: PatchingModel, target: SweepTarget, lengths: readonly number[]): SiteList {
+export function sitesOf(
+  model: PatchingModel,
+  target: Exclude<SweepTarget, SweepFeatures>,
+  lengths: readonly number[],
+): SiteList {
   const list = target.kind === 'grid' ? gridOf(model, target, lengths) : listOf(model, target.sites, lengths)
   if (list.count <= MOST) return list
   throw invalid(`${list.count} sites are more than a sweep can hold (${MOST})`, 'target')
@@ -48,12 +60,7 @@ function gridOf(
   const hooks = layers.map((layer) => resolved(model, `blocks.${layer}.${component}`).hook)
   const { headCount, unitCount } = resolved(model, hooks[0])
   const by = sweepAxes.filter((axis) => grid.by.includes(axis))
-  if (by.includes('position') && new Set(lengths).size > 1)
-    throw invalid(
-      'Prompts of different length have no common positions, so they can not be averaged position by position',
-      'target.by',
-      'Use pairs of one length, or patch all positions at once.',
-    )
+  if (by.includes('position')) oneLength(lengths)
   const sizes: Record<(typeof by)[number], number | null> = {
     head: headCount,
     position: lengths[0],
@@ -97,6 +104,16 @@ function gridOf(
     return { hook, point: pointOf(hook), positions: position, heads: head, units: unit }
   }
   return { axes, shape, hooks, count: sizeOf(shape), at }
+}
+
+/** What is averaged position by position must have common positions. @throws PatchbayError `input.invalid` */
+export function oneLength(lengths: readonly number[]): void {
+  if (new Set(lengths).size > 1)
+    throw invalid(
+      'Prompts of different length have no common positions, so they can not be averaged position by position',
+      'target.by',
+      'Use pairs of one length, or patch all positions at once.',
+    )
 }
 
 function listOf(model: PatchingModel, places: readonly PatchPlace[], lengths: readonly number[]): SiteList {
@@ -144,7 +161,7 @@ export function placesOf(
 }
 
 /** A hook point that can be patched, with the sizes of its axes. */
-function resolved(
+export function resolved(
   model: PatchingModel,
   name: string,
 ): { hook: string; headCount: number | null; unitCount: number | null } {
@@ -177,7 +194,7 @@ function resolved(
   }
 }
 
-function pointOf(hook: string): PatchSite['point'] {
+export function pointOf(hook: string): PatchSite['point'] {
   const point = parseHook(hook)
   if (point === null) throw new PatchbayError('internal', `${hook} is no hook point.`)
   return point
@@ -192,7 +209,7 @@ function chosen(listed: readonly number[] | undefined, size: number, field: stri
   return [...listed]
 }
 
-function checkIndices(
+export function checkIndices(
   indices: readonly number[],
   size: number,
   field: string,

@@ -4,23 +4,20 @@
  */
 import { runRequest } from '../../../preload/run'
 import type { KnownSites, SweepProgress, SweepRequest, SweepResult } from '../../../preload/sweep'
-import type { Tensor } from '../../../preload/tensor'
 import type { Evidence } from '../../../preload/views'
 import { narrowed, type PatchSite } from '../../runtime/wave/site'
 import { evidenceOf } from '../evidence'
-import { checkPairs, meanEnds, onPair, runPair, type RunPair } from './pairs'
+import { onPair, type RunPair } from './pairs'
+import { checked, type PlannedSweep, type PlanOptions } from './planned'
 import { Findings, wantedOrder } from './progress'
 import type { SiteRunner } from './runner'
-import { sitesOf, type SiteList } from './sites'
+import type { SiteList } from './sites'
 import type { PatchingModel } from './subject'
-import { runnerOf } from './ways'
 
-export interface SweepOptions {
-  readonly tensors?: Readonly<Record<string, Tensor>>
+export interface SweepOptions extends PlanOptions {
   /** Sites in the order in which they are wanted. */
   readonly order?: readonly number[]
   readonly known?: KnownSites
-  readonly signal?: AbortSignal
   readonly onProgress?: (progress: SweepProgress) => void
 }
 
@@ -38,21 +35,18 @@ export async function sweep(
   options: SweepOptions = {},
 ): Promise<SweepResult> {
   const began = performance.now()
-  const { tensors = {}, order, known, signal, onProgress } = options
-  const { pairs, direction, source, metrics, target } = request
-  const bases = checkPairs(model, pairs, metrics, direction)
-  const list = sitesOf(
-    model,
-    target,
-    bases.map(({ length }) => length),
-  )
-  const runner = runnerOf(model)
-  const hooks = [...new Set(list.hooks)]
-  const context = { model, runner, direction, source, metrics, tensors, signal }
-  const run: RunPair[] = []
-  for (const [i, pair] of pairs.entries()) run.push(await runPair(context, pair, i, hooks))
+  const planned = await checked(model, request, options).run()
+  return sweepPlanned(model, request, planned, options, began)
+}
 
-  const plan = { axes: list.axes, shape: list.shape, ends: meanEnds(run), hooks: list.hooks }
+/** A sweep whose prompts were run; it began then. */
+export async function sweepPlanned(
+  model: PatchingModel,
+  request: SweepRequest,
+  { runner, list, pairs, plan }: PlannedSweep,
+  { order, known, signal, onProgress }: SweepOptions,
+  began: number,
+): Promise<SweepResult> {
   const findings = new Findings(plan, onProgress)
   if (known !== undefined) findings.know(known)
   findings.begin()
@@ -60,16 +54,10 @@ export async function sweep(
   const group = pairs.length === 1 ? Math.max(1, wanted.length) : GROUP
   const counts = { computed: 0, unchanged: 0, partnerless: 0 }
   for (let start = 0; start < wanted.length; start += group)
-    await runGroup(model, runner, list, run, wanted.slice(start, start + group), findings, counts, signal)
+    await runGroup(model, runner, list, pairs, wanted.slice(start, start + group), findings, counts, signal)
 
-  const first = run[0]
   return {
-    evidence: promptEvidence(model, first.base.tokens),
-    source:
-      source.kind === 'prompt'
-        ? promptEvidence(model, pairs[0][direction === 'noising' ? 'corrupt' : 'clean'])
-        : null,
-    direction,
+    ...evidences(model, request),
     plan,
     raw: findings.raw(),
     normalised: findings.normalised(),
@@ -78,6 +66,19 @@ export async function sweep(
     seconds: (performance.now() - began) / 1000,
     way: runner.way,
     notes: notesOf(plan.ends, counts.partnerless),
+  }
+}
+
+/** What the values of a sweep rest on. */
+export function evidences(
+  model: PatchingModel,
+  { pairs: [pair], direction, source }: SweepRequest,
+): Pick<SweepResult, 'evidence' | 'source' | 'direction'> {
+  const [base, other] = direction === 'noising' ? [pair.clean, pair.corrupt] : [pair.corrupt, pair.clean]
+  return {
+    evidence: promptEvidence(model, base),
+    source: source.kind === 'prompt' ? promptEvidence(model, other) : null,
+    direction,
   }
 }
 

@@ -30,6 +30,9 @@ interface PatchOptions extends ModelOptions {
   component: SweepComponent
   by: SweepAxis[]
   layers?: number[]
+  dictionary?: string
+  features?: number[]
+  top?: number
   direction: PatchDirection
   align?: boolean
   metric: SweepMetricInput['kind']
@@ -55,6 +58,9 @@ export function addPatch(program: Command): void {
         .default(['position']),
     )
     .option('--layers <list>', 'only these layers, such as 3,5', indices)
+    .option('--dictionary <folder>', 'patch features of this dictionary (a SAELens folder) instead')
+    .option('--features <list>', 'its features, such as 3,5; otherwise those that differ most', indices)
+    .option('--top <count>', 'how many of those', count)
     .addOption(
       new Option('--direction <which>', 'which prompt is run').choices(directions).default('denoising'),
     )
@@ -106,6 +112,12 @@ function indices(text: string): number[] {
   return list
 }
 
+function count(text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError('Give a number from 1.')
+  return number
+}
+
 function formatOf(file: string): SweepFormat {
   const extension = path.extname(file).slice(1).toLowerCase()
   const format = sweepFormats.find((one) => one === extension)
@@ -137,10 +149,15 @@ async function given(text: string): Promise<unknown> {
 }
 
 async function built(options: PatchOptions, engine: Engine, model: string): Promise<unknown> {
-  const { clean, corrupt, component, by, layers, direction, metric } = options
+  const { clean, corrupt, component, by, layers, dictionary, features, top, direction, metric } = options
   if (clean === undefined || corrupt === undefined)
     throw new PatchbayError('prompt.empty', 'Patching needs two prompts.', {
       next: 'Give --clean TEXT and --corrupt TEXT, or --request JSON.',
+    })
+  if (dictionary === undefined && (features !== undefined || top !== undefined))
+    throw new PatchbayError('input.invalid', 'Features are of a dictionary, and none was given.', {
+      next: 'Give --dictionary FOLDER.',
+      field: '--dictionary',
     })
   const encode = async (text: string): Promise<number[]> => {
     const { tokens } = await engine.call('prompt.encode', { model, prompt: { kind: 'text', text } })
@@ -174,7 +191,10 @@ async function built(options: PatchOptions, engine: Engine, model: string): Prom
       },
     ],
     direction,
-    target: { kind: 'grid', component, by, layers },
+    target:
+      dictionary === undefined
+        ? { kind: 'grid', component, by, layers }
+        : { kind: 'features', dictionary: path.resolve(dictionary), by, features, top },
     metrics: [
       metric === 'logit-difference'
         ? { kind: metric, positive, negative }

@@ -8,19 +8,20 @@ import { tokenAttribution } from '../../analysis/attribution/tokens'
 import type { attributionCalls } from '../../../preload/attribution'
 import type { Engine } from '../engine'
 import type { HandlerPart } from '../handler'
+import { patchingModel } from './patching-model'
 import { runOptions } from './run-options'
 
-export const attributionHandlers = ({ models }: Engine): HandlerPart<keyof typeof attributionCalls> => ({
+export const attributionHandlers = (engine: Engine): HandlerPart<keyof typeof attributionCalls> => ({
   'attribution.direct': async ({ model, ...request }, context) =>
-    directAttribution(await models.get(model), request, runOptions(context)),
+    directAttribution(await engine.models.get(model), request, runOptions(context)),
   'attribution.tokens': async ({ model, ...request }, context) =>
-    tokenAttribution(await models.get(model), request, runOptions(context)),
+    tokenAttribution(await engine.models.get(model), request, runOptions(context)),
   'attribution.patching': async ({ model, ...request }, context) =>
-    attributionPatching(await models.get(model), request, runOptions(context)),
+    attributionPatching(await engine.models.get(model), request, runOptions(context)),
   'attribution.patch': async ({ model, ...request }, context) =>
-    patch(await models.get(model), request, runOptions(context)),
+    patch(await patchingModel(engine, model), request, runOptions(context)),
   'attribution.edges': async ({ model, ...request }, context) =>
-    edgeAttribution(await models.get(model), request, runOptions(context)),
+    edgeAttribution(await engine.models.get(model), request, runOptions(context)),
   'attribution.faithfulness': async ({ model, ...request }, context) =>
-    faithfulness(await models.get(model), request, runOptions(context)),
+    faithfulness(await engine.models.get(model), request, runOptions(context)),
 })

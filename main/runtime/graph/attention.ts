@@ -31,8 +31,10 @@ export interface AttentionInputs {
 
 /** How tokens of rows that begin at different positions become columns for attention, and its output tokens again. */
 export interface TokenColumns {
-  /** Projected q, k or v [tokens, width] → [batch, pos, width] */
+  /** Projected q [kept tokens, width] → [batch, pos, width], k or v [tokens, width] → [batch, keys, width] */
   spread(value: Value, which: 'q' | 'k' | 'v'): Value
+  /** cos and sin [batch, pos, rotary/2] of queries, where those of the inputs are for keys; null without. */
+  readonly queryAngles: { readonly cos: Value | null; readonly sin: Value | null }
   /** z [batch·pos, width] → [kept tokens, width] */
   tokens(z: Value): Value
   /** Of values [tokens, width] those rows that the rest of the block goes on with. */
@@ -62,7 +64,7 @@ export function attention(
     return { ...none, output: projectOut(context, spec, inputs.z) }
   }
   const split = (count: number): Dim[] => ['batch', 'pos', count, headDim]
-  const projected = project(context, spec, x)
+  const projected = project(context, spec, x, inputs.columns)
   let q = hooks.at('attn.hook_q', projected.q, split(heads))
   let k = hooks.at('attn.hook_k', projected.k, split(kvHeads))
   const v = hooks.at('attn.hook_v', projected.v, split(kvHeads))
@@ -71,7 +73,7 @@ export function attention(
   const wide = (value: Value, which: 'q' | 'k' | 'v'): Value =>
     inputs.columns?.spread(value, which) ??
     g.reshape(value, ['batch', 'pos', (which === 'q' ? heads : kvHeads) * headDim])
-  q = rotated(context, rope, inputs, wide(q, 'q'), heads)
+  q = rotated(context, rope, inputs.columns?.queryAngles ?? inputs, wide(q, 'q'), heads)
   k = rotated(context, rope, inputs, wide(k, 'k'), kvHeads)
   q = hooks.at('attn.hook_rot_q', q, split(heads))
   k = hooks.at('attn.hook_rot_k', k, split(kvHeads))
@@ -81,19 +83,21 @@ export function attention(
   return { ...attended, output: projectOut(context, spec, inputs.columns?.tokens(flat) ?? flat) }
 }
 
-/** Queries, keys and values, each [tokens, heads·d_head]. */
+/** Queries (of kept tokens), keys and values, each [tokens, heads·d_head]. */
 function project(
   context: Context<BlockSite>,
   spec: AttentionSpec,
   x: Value,
+  columns: TokenColumns | undefined,
 ): { q: Value; k: Value; v: Value } {
   const { g } = context
   const { projections, heads, kvHeads, headDim, queryMultiplier, clip } = spec
   const clipped = (value: Value): Value =>
     clip === null ? value : g.op('Clip', [value, g.scalar(-clip), g.scalar(clip)], {})
+  const kept = (value: Value): Value => columns?.kept(value) ?? value
   if (projections.kind === 'separate')
     return {
-      q: multiplied(g, clipped(linear(context, projections.q, x)), queryMultiplier),
+      q: multiplied(g, clipped(linear(context, projections.q, kept(x))), queryMultiplier),
       k: clipped(linear(context, projections.k, x)),
       v: clipped(linear(context, projections.v, x)),
     }
@@ -101,7 +105,7 @@ function project(
   if (projections.layout === 'stacked') {
     const sizes = g.integers([heads * headDim, kvHeads * headDim, kvHeads * headDim])
     const [q, k, v] = g.ops('Split', [fused, sizes], { axis: 1 }, ['q', 'k', 'v'])
-    return { q: multiplied(g, q, queryMultiplier), k, v }
+    return { q: multiplied(g, kept(q), queryMultiplier), k, v }
   }
   const group = heads / kvHeads
   const grouped = g.reshape(fused, ['batch*pos', kvHeads, group + 2, headDim])
@@ -109,7 +113,7 @@ function project(
   const [q, k, v] = parts.map((part, i) =>
     g.reshape(part, ['batch*pos', (i === 0 ? heads : kvHeads) * headDim]),
   )
-  return { q: multiplied(g, q, queryMultiplier), k, v }
+  return { q: multiplied(g, kept(q), queryMultiplier), k, v }
 }
 
 function headNorm(

@@ -3,7 +3,7 @@ import type { RopeSpec } from '../../models/rope'
 import type { Value } from '../../onnx/graph'
 import type { Context } from './context'
 
-/** Rotates x [batch, pos, heads·d_head] by cos and sin [batch, pos, rotary/2]. */
+/** Rotates x [batch, columns, heads·d_head] by cos and sin [batch, columns, rotary/2]. */
 export function rotated(
   { g, lowering }: Context<string>,
   rope: RopeSpec | null,
@@ -21,20 +21,21 @@ export function rotated(
     })
   const headDim = Number(x.shape[2]) / heads
   const half = rope.dim / 2
-  const perHead = g.reshape(x, ['batch', 'pos', heads, headDim])
+  const [, columns] = x.shape
+  const perHead = g.reshape(x, ['batch', columns, heads, headDim])
   const between = (from: number, to: number, step: number): Value =>
     g.op('Slice', [perHead, ...[[from], [to], [3], [step]].map((bound) => g.integers(bound))], {})
   const a = rope.interleaved ? between(0, rope.dim, 2) : between(0, half, 1)
   const b = rope.interleaved ? between(1, rope.dim, 2) : between(half, rope.dim, 1)
-  const c = g.reshape(cos, ['batch', 'pos', 1, half])
-  const s = g.reshape(sin, ['batch', 'pos', 1, half])
+  const c = g.reshape(cos, ['batch', columns, 1, half])
+  const s = g.reshape(sin, ['batch', columns, 1, half])
   const first = g.op('Sub', [g.op('Mul', [a, c], {}), g.op('Mul', [b, s], {})], {})
   const second = g.op('Add', [g.op('Mul', [b, c], {}), g.op('Mul', [a, s], {})], {})
-  const columns = (value: Value): Value => g.reshape(value, ['batch', 'pos', heads, half, 1])
+  const single = (value: Value): Value => g.reshape(value, ['batch', columns, heads, half, 1])
   const turned = rope.interleaved
-    ? g.reshape(g.op('Concat', [columns(first), columns(second)], { axis: 4 }), [
+    ? g.reshape(g.op('Concat', [single(first), single(second)], { axis: 4 }), [
         'batch',
-        'pos',
+        columns,
         heads,
         rope.dim,
       ])

@@ -15,7 +15,7 @@ export interface Attended {
   readonly presentValue: Value
 }
 
-/** q [batch, pos, head·d_head], k and v [batch, pos, kv_head·d_head]. */
+/** q [batch, pos, head·d_head], k and v [batch, pos|keys, kv_head·d_head]. */
 export function attend(
   context: Context<BlockSite>,
   spec: AttentionSpec,
@@ -70,7 +70,7 @@ function writtenOut(
   const { g } = context
   const { heads, kvHeads, headDim } = spec
   const present = (value: Value, past: Value | null): Value => {
-    const perHead = g.reshape(value, ['batch', 'pos', kvHeads, headDim])
+    const perHead = g.reshape(value, ['batch', value.shape[1], kvHeads, headDim])
     const own = g.op('Transpose', [perHead], { perm: [0, 2, 1, 3] })
     return past === null ? own : g.op('Concat', [past, own], { axis: 2 })
   }

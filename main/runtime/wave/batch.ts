@@ -3,17 +3,18 @@
  * positions from there on; each block runs once for all rows that have joined. Before a row's beginning the base run's keys
  * and values stand; of the last block only the positions that are read are computed to the end.
  */
-import { Tensor as OrtTensor } from 'onnxruntime-node'
+import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { hookName } from '../../../preload/hooks'
 import type { TransformerSpec } from '../../models/spec'
 import { throwIfCancelled } from '../cancelled'
 import type { CompiledGraphs } from '../compiled'
 import { layoutOf, SharedInputs } from '../layout'
 import { floatData, floats, type Feeds } from '../session'
-import { runLeased } from '../session-pool'
+import { runLeased, runLeasedInto } from '../session-pool'
 import type { BaseRun } from './base'
+import { WaveColumns, type ReadToken } from './columns'
 import { join, type Joined } from './join'
-import { isLocal, offsetsOf, selectedAxes, type Activations, type PatchSite } from './site'
+import { isLocal, replace, type Activations, type PatchSite } from './site'
 
 export interface WaveInput {
   readonly base: BaseRun
@@ -21,19 +22,6 @@ export interface WaveInput {
   readonly source: Activations
   /** Positions at which the residual stream behind the last block is wanted. */
   readonly reads: readonly number[]
-}
-
-/** Which token each column is, and the rotary angles of all rows. */
-interface ColumnFeeds {
-  readonly queryAt: BigInt64Array
-  readonly keyAt: BigInt64Array
-  readonly columnOf: BigInt64Array
-  /** By rotary embedding. */
-  readonly angles: readonly {
-    readonly half: number
-    readonly cos: Float32Array
-    readonly sin: Float32Array
-  }[]
 }
 
 interface Row {
@@ -52,7 +40,7 @@ export class WaveBatch {
   readonly #columns: number
   readonly #blocks: number
   readonly #width: number
-  readonly #one: SharedInputs
+  readonly #flow: WaveColumns
   #joined = new Map<PatchSite, Joined>()
   readonly #finals: Float32Array[]
 
@@ -74,7 +62,8 @@ export class WaveBatch {
       row.offset = offset
       offset += this.#columns - row.start
     }
-    this.#one = this.#shared(1, this.#columns)
+    const inFlow = this.#rows.filter(({ layer }) => layer < this.#blocks)
+    this.#flow = new WaveColumns(spec, inFlow, this.#columns, input.base.length, input.reads)
     this.#finals = sites.map(() => new Float32Array(input.reads.length * spec.dModel))
   }
 
@@ -82,27 +71,28 @@ export class WaveBatch {
   async run(signal?: AbortSignal): Promise<Float32Array[]> {
     const rows = this.#rows
     const inFlow = rows.filter((row) => row.layer < this.#blocks)
-    let x: Float32Array = new Float32Array(0)
-    const feeds = this.#columnFeeds(inFlow)
+    // Each block reads one of two arrays and writes the other; rows that join have their place behind those that are there.
+    const size = this.#flow.tokens(inFlow.length) * this.#width
+    let [x, y] = [new Float32Array(size), new Float32Array(size)]
     const first = Math.min(...rows.map(({ site, layer }) => (isInside(site) ? layer - 1 : layer)))
     let active = 0
     for (let layer = first; layer < this.#blocks; layer++) {
       throwIfCancelled(signal)
-      const entering = inFlow.slice(active).filter((row) => row.layer === layer)
-      active += entering.length
-      if (entering.length > 0) x = this.#entered(x, entering)
-      if (active > 0) x = await this.#block(layer, active, x, feeds)
+      for (; active < inFlow.length && inFlow[active].layer === layer; active++)
+        this.#tokensAt(inFlow[active], inFlow[active].start, this.#tokensOf(inFlow[active], x))
+      if (active > 0) {
+        await this.#block(layer, active, x, y)
+        ;[x, y] = [y, x]
+      }
       await this.#joinAt(layer, signal)
     }
     for (const row of rows.slice(inFlow.length)) this.#finish(row)
     return this.#finals
   }
 
-  /** Tokens of the first `count` rows. */
-  #tokensOf(count: number): number {
-    if (count === 0) return 0
-    const last = this.#rows[count - 1]
-    return last.offset + this.#columns - last.start
+  /** The row's part of the wave's tokens. */
+  #tokensOf({ start, offset }: Row, x: Float32Array): Float32Array {
+    return x.subarray(offset * this.#width, (offset + this.#columns - start) * this.#width)
   }
 
   #shared(rows: number, columns: number): SharedInputs {
@@ -121,19 +111,6 @@ export class WaveBatch {
     const { base, source } = this.input
     const shared = (rows: number): SharedInputs => this.#shared(rows, base.length)
     this.#joined = await join({ spec, graphs, base, source, shared, signal }, layer, sites)
-  }
-
-  /** The wave's tokens with those of rows that join behind them. */
-  #entered(x: Float32Array, rows: readonly Row[]): Float32Array {
-    const width = this.#width
-    const last = rows[rows.length - 1]
-    const all = new Float32Array((last.offset + this.#columns - last.start) * width)
-    all.set(x)
-    for (const row of rows) {
-      const end = row.offset + this.#columns - row.start
-      this.#tokensAt(row, row.start, all.subarray(row.offset * width, end * width))
-    }
-    return all
   }
 
   /** The row's residual stream at the input of its first block, from position `from` on, as many as fit. */
@@ -155,91 +132,50 @@ export class WaveBatch {
     const source = this.input.source.get(name)
     if (source === undefined) return
     const embeds = site.point.layer === null ? this.input.base.activations.get(name) : undefined
-    for (const at of offsetsOf(selectedAxes(site, source.shape), source.shape)) {
+    replace(site, source, source.shape, (at, value) => {
       const place = at - begin
-      if (place < 0 || place >= target.length) continue
+      if (place < 0 || place >= target.length) return
       // Embeddings are one of two parts of what enters the first block.
-      if (embeds === undefined) target[place] = source.data[at]
-      else target[place] += source.data[at] - embeds.data[at]
-    }
+      if (embeds === undefined) target[place] = value
+      else target[place] += value - embeds.data[at]
+    })
   }
 
-  /** What is the same for every block. */
-  #columnFeeds(rows: readonly Row[]): ColumnFeeds {
-    const columns = this.#columns
-    const queryAt = new BigInt64Array(rows.length * columns)
-    const keyAt = new BigInt64Array(rows.length * columns)
-    const columnOf = new BigInt64Array(this.#tokensOf(rows.length))
-    rows.forEach(({ start, offset }, row) => {
-      for (let column = 0; column < columns; column++) {
-        const token = offset + column - start
-        const own = column >= start
-        queryAt[row * columns + column] = own ? BigInt(token) : 0n
-        keyAt[row * columns + column] = BigInt(own ? columns + token : column)
-        if (own) columnOf[token] = BigInt(row * columns + column)
-      }
-    })
-    const angles = this.spec.ropes.map((rope) => {
-      const { cos, sin } = this.#one.angles(rope)
-      return { half: rope.dim / 2, cos: repeated(cos, rows.length), sin: repeated(sin, rows.length) }
-    })
-    return { queryAt, keyAt, columnOf, angles }
-  }
-
-  async #block(
-    layer: number,
-    active: number,
-    x: Float32Array,
-    { queryAt, keyAt, columnOf, angles }: ColumnFeeds,
-  ): Promise<Float32Array> {
+  /** Runs a block on the tokens of the first `active` rows, from x to y; of the last block only what is read is kept. */
+  async #block(layer: number, active: number, x: Float32Array, y: Float32Array): Promise<void> {
     const { attention } = this.spec.blocks[layer]
     const { base } = this.input
     const columns = this.#columns
     const width = this.#width
-    const tokens = this.#tokensOf(active)
-    const places = active * columns
+    const tokens = this.#flow.tokens(active)
     const ofBase = (data: Float32Array): OrtTensor => {
       const size = attention.kvHeads * attention.headDim
       return floats(data.subarray(0, columns * size), [columns, size])
     }
     const feeds: Feeds = {
-      resid: floats(x, [tokens, width]),
-      bias: this.#one.bias(attention),
+      resid: floats(x.subarray(0, tokens * width), [tokens, width]),
       base_k: ofBase(base.keys(layer)),
       base_v: ofBase(base.values(layer)),
-      query_at: indices(queryAt.subarray(0, places), [active, columns]),
-      key_at: indices(keyAt.subarray(0, places), [active, columns]),
-    }
-    if (attention.rope !== null) {
-      const { half, cos, sin } = angles[attention.rope]
-      feeds.cos = floats(cos.subarray(0, places * half), [active, columns, half])
-      feeds.sin = floats(sin.subarray(0, places * half), [active, columns, half])
     }
     if (layer < this.#blocks - 1) {
-      feeds.column_of = indices(columnOf.subarray(0, tokens), [tokens])
-      const out = await runLeased(await this.graphs.waves.block(layer, false), feeds, ['resid_out'])
-      return floatData(out.resid_out)
+      Object.assign(feeds, this.#flow.whole(attention, active))
+      const out = { resid_out: floats(y.subarray(0, tokens * width), [tokens, width]) }
+      return runLeasedInto(await this.graphs.waves.block(layer, false), feeds, out)
     }
-    const wanted = this.#rows
+    const kept = this.#rows
       .slice(0, active)
-      .flatMap((row) =>
+      .flatMap(({ start, offset }, row): ReadToken[] =>
         this.input.reads.flatMap((position, read) =>
-          position < row.start ? [] : [{ row, read, token: row.offset + position - row.start }],
+          position < start ? [] : [{ row, read, token: offset + position - start }],
         ),
       )
-    const kept = BigInt64Array.from(wanted, ({ token }) => BigInt(token))
-    feeds.kept = indices(kept, [kept.length])
-    feeds.column_of = indices(
-      BigInt64Array.from(wanted, ({ token }) => columnOf[token]),
-      [kept.length],
-    )
+    Object.assign(feeds, this.#flow.trimmed(attention, active, kept))
     for (const row of this.#rows.slice(0, active)) this.#baseFinals(row)
     const out = await runLeased(await this.graphs.waves.block(layer, true), feeds, ['resid_out'])
     const data = floatData(out.resid_out)
-    wanted.forEach(({ row, read }, i) =>
-      this.#finals[row.index].set(data.subarray(i * width, (i + 1) * width), read * width),
+    kept.forEach(({ row, read }, i) =>
+      this.#finals[this.#rows[row].index].set(data.subarray(i * width, (i + 1) * width), read * width),
     )
-    return data
   }
 
   /** Positions before a row's beginning end as in the base run. */
@@ -270,13 +206,3 @@ function entryLayer({ point }: PatchSite): number {
 /** Whether a block's graph must be run with a port to have what follows from a site. */
 const isInside = ({ point: { layer, site } }: PatchSite): boolean =>
   layer !== null && site !== 'hook_resid_pre' && site !== 'hook_resid_post'
-
-const indices = (data: BigInt64Array, shape: readonly number[]): OrtTensor =>
-  new OrtTensor('int64', data, shape)
-
-function repeated(tensor: OrtTensor, times: number): Float32Array {
-  const one = floatData(tensor)
-  const all = new Float32Array(one.length * times)
-  for (let i = 0; i < times; i++) all.set(one, i * one.length)
-  return all
-}

@@ -30,11 +30,13 @@ class WaveHooks extends Hooks<BlockSite> {
 }
 
 /**
- * Block `layer`. Inputs: `resid` [tokens, d_model]; `cos`, `sin` [batch, pos, rotary/2] where the block rotates; `bias`
- * [1, 1|head, pos, pos]; the base run's `base_k`, `base_v` [pos, kv_head·d_head] as at their hook points; `query_at`
- * [batch, pos], the token of each column; `key_at` [batch, pos], the same with the base's tokens before the wave's;
- * `column_of` [kept], the flat column of each token that is given out. With `trims`, `kept` says which tokens those are:
- * in the last block only the ones whose logits are read. Output: `resid_out` [kept, d_model].
+ * Block `layer`. Queries are of the last columns (pos of all keys), which every row has, or as many that are read. Inputs:
+ * `resid` [tokens, d_model]; where the block rotates `cos`, `sin` [batch, keys, rotary/2] of keys and `query_cos`,
+ * `query_sin` [batch, pos, rotary/2]; `bias` [1, 1|head, pos, keys]; the base run's `base_k`, `base_v` [keys,
+ * kv_head·d_head] as at their hook points; `query_at` [batch, pos], the kept token of each query; `key_at` [batch, keys],
+ * the token of each key with the base's tokens before the wave's; `column_of` [kept], the flat query of each token that is
+ * given out. With `trims`, `kept` says which tokens those are: in the last block only the ones whose logits are read.
+ * Output: `resid_out` [kept, d_model].
  */
 export function waveBlockGraph(
   spec: TransformerSpec,
@@ -49,21 +51,23 @@ export function waveBlockGraph(
   const kept = 'batch*pos'
   const resid = g.input('resid', 'float32', [trims ? 'tokens' : kept, spec.dModel])
   const rope = attention.rope === null ? null : spec.ropes[attention.rope]
-  const angles = (name: string): Value | null =>
-    rope === null ? null : g.input(name, 'float32', ['batch', 'pos', rope.dim / 2])
-  const cos = angles('cos')
-  const sin = angles('sin')
-  const bias = g.input('bias', 'float32', ['?batch', '?head', 'pos', 'pos'])
+  const angles = (name: string, columns: Dim): Value | null =>
+    rope === null ? null : g.input(name, 'float32', ['batch', columns, rope.dim / 2])
+  const cos = angles('cos', 'keys')
+  const sin = angles('sin', 'keys')
+  const queryAngles = { cos: angles('query_cos', 'pos'), sin: angles('query_sin', 'pos') }
+  const bias = g.input('bias', 'float32', ['?batch', '?head', 'pos', 'keys'])
   const width = attention.kvHeads * attention.headDim
   const baseOf = (name: string): Value => g.input(name, 'float32', ['base', width])
   const hooks = new WaveHooks(g, { 'attn.hook_k': baseOf('base_k'), 'attn.hook_v': baseOf('base_v') })
   const queryAt = g.input('query_at', 'int64', ['batch', 'pos'])
-  const keyAt = g.input('key_at', 'int64', ['batch', 'pos'])
+  const keyAt = g.input('key_at', 'int64', ['batch', 'keys'])
   const columnOf = g.input('column_of', 'int64', [kept])
   const keptAt = trims ? g.input('kept', 'int64', [kept]) : null
   const gather = (x: Value, at: Value): Value => g.op('Gather', [x, at], { axis: 0 })
   const columns: TokenColumns = {
     spread: (value, which) => gather(value, which === 'q' ? queryAt : keyAt),
+    queryAngles,
     tokens: (z) => gather(z, columnOf),
     kept: (value) => (keptAt === null ? value : gather(value, keptAt)),
   }

@@ -11,10 +11,9 @@ import { ForwardRun } from '../forward'
 import { layoutOf, type SharedInputs } from '../layout'
 import type { TransformerSpec } from '../../models/spec'
 import type { AffinePort } from '../ports'
-import { floatData, floats } from '../session'
-import { runLeased } from '../session-pool'
 import type { BaseRun } from './base'
-import { isLocal, offsetsOf, selectedAxes, type Activations, type PatchSite } from './site'
+import { throughTail } from './block-rows'
+import { isLocal, replace, type Activations, type PatchSite } from './site'
 
 /** Residual stream behind the block at one position, [d_model]; of local sites at their own positions only. */
 export type Joined = (position: number) => Float32Array
@@ -130,11 +129,15 @@ async function runTails(
     part.forEach(({ site, position }, i) => {
       resid.set(base.residual(layer).subarray(position * width, (position + 1) * width), i * width)
       z.set(own.data.subarray(position * size, (position + 1) * size), i * size)
-      const axes = selectedAxes({ ...site, positions: [position] }, own.shape)
-      for (const at of offsetsOf(axes, own.shape)) z[i * size + at - position * size] = other.data[at]
+      replace({ ...site, positions: [position] }, other, own.shape, (at, value) => {
+        z[i * size + at - position * size] = value
+      })
     })
-    const feeds = { resid: floats(resid, [part.length, width]), z: floats(z, [part.length, size]) }
-    const out = floatData((await runLeased(await graphs.waves.tail(layer), feeds, ['resid_out'])).resid_out)
+    const [tokens, heads] = [
+      { shape: [part.length, width], data: resid },
+      { shape: [part.length, size], data: z },
+    ]
+    const out = await throughTail(graphs, layer, tokens, heads)
     part.forEach(({ site, position }, i) =>
       outputs.get(site)?.set(position, out.subarray(i * width, (i + 1) * width)),
     )
@@ -164,10 +167,10 @@ export function replacing(
   const value = new Float32Array(rows.length * size)
   rows.forEach((sites, row) => {
     for (const site of sites)
-      for (const at of offsetsOf(selectedAxes(site, from.shape), from.shape)) {
+      replace(site, from, from.shape, (at, replaced) => {
         keep[row * size + at] = 0
-        value[row * size + at] = from.data[at]
-      }
+        value[row * size + at] = replaced
+      })
   })
   const shape = [rows.length, ...from.shape]
   return { kind: 'affine', keep: { shape, data: keep }, value: { shape, data: value } }

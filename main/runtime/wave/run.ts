@@ -6,6 +6,7 @@ import { floatData, floats, int64s } from '../session'
 import { runLeased } from '../session-pool'
 import type { BlockStack } from '../stack'
 import { WaveBatch, type WaveInput } from './batch'
+import { SiteQueue } from './queue'
 import type { WaveSize } from './size'
 import type { PatchSite } from './site'
 
@@ -35,39 +36,34 @@ export async function runWaves(
 ): Promise<void> {
   await size.load()
   const columns = Math.max(...input.reads) + 1
-  const tokensOf = (site: PatchSite): number => columns - site.positions[0]
-  let remaining = sites.reduce((sum, site) => sum + tokensOf(site), 0)
-  for (let start = 0; start < sites.length;) {
+  const tokensOf = (place: number): number => columns - sites[place].positions[0]
+  const queue = new SiteQueue(sites.length, tokensOf)
+  for (let first = true; queue.tokens > 0;) {
     throwIfCancelled(signal)
-    const wanted = start === 0 ? Math.min(FIRST, size.next(remaining)) : size.next(remaining)
-    let end = start
-    let tokens = 0
-    while (end < sites.length && (end === start || tokens + tokensOf(sites[end]) <= wanted))
-      tokens += tokensOf(sites[end++])
-    const wave = sites.slice(start, end)
+    const next = size.next(queue.tokens)
+    const wanted = first ? Math.min(FIRST, next) : next
+    const wave = queue.take(wanted)
+    const own = wave.map((place) => sites[place])
+    const tokens = wave.reduce((sum, place) => sum + tokensOf(place), 0)
     const began = performance.now()
     try {
       const finals = await stack.onGraphs((graphs) =>
-        new WaveBatch(stack.spec, graphs, input, wave).run(signal),
+        new WaveBatch(stack.spec, graphs, input, own).run(signal),
       )
       await size.measured(
         wanted,
         tokens,
-        workOf(wave, columns, stack.spec.blocks.length),
+        workOf(own, columns, stack.spec.blocks.length),
         (performance.now() - began) / 1000,
       )
-      await onWave(
-        wave.map((_, i) => start + i),
-        stacked(finals, input.reads.length, stack.dModel),
-      )
+      await onWave(wave, stacked(finals, input.reads.length, stack.dModel))
+      first = false
     } catch (error) {
       if (!(error instanceof PatchbayError) || error.code !== 'memory.exhausted' || wave.length === 1)
         throw error
       size.exhausted(tokens)
-      continue
+      queue.putBack(wave)
     }
-    remaining -= tokens
-    start = end
   }
 }
 

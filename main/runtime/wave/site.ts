@@ -1,6 +1,6 @@
 /** A place that is patched alone: where it acts, and how far what follows from it can differ from the base run. */
 import { blockSites, hookDims, hookName, type BlockSite, type HookPoint } from '../../../preload/hooks'
-import type { Tensor } from '../../../preload/tensor'
+import { sizeOf, type Tensor } from '../../../preload/tensor'
 
 export interface PatchSite {
   readonly point: HookPoint
@@ -9,6 +9,11 @@ export interface PatchSite {
   /** null for all. */
   readonly heads: readonly number[] | null
   readonly units: readonly number[] | null
+  /**
+   * What the site itself puts at one of its positions instead of the source's activation: the whole activation there, or
+   * null for the base's.
+   */
+  readonly own?: (position: number) => Float32Array | null
 }
 
 /** Activations by hook name, without the batch axis. */
@@ -59,6 +64,38 @@ export function offsetsOf(axes: readonly (readonly number[])[], shape: readonly 
 }
 
 /**
+ * What a site puts where.
+ * @param source of its hook point
+ * @param shape of the activation without its batch axis
+ * @param put takes flat offsets with their new values
+ */
+export function replace(
+  site: PatchSite,
+  source: Tensor | undefined,
+  shape: readonly number[],
+  put: (at: number, value: number) => void,
+): void {
+  if (site.own !== undefined) {
+    const width = sizeOf(shape.slice(1))
+    for (const position of site.positions)
+      site.own(position)?.forEach((value, i) => put(position * width + i, value))
+  } else if (source !== undefined) for (const at of placesOf(site, shape)) put(at, source.data[at])
+}
+
+/** Flat offsets of the elements that a site selects. Whole positions lie together, and are most of what is asked for. */
+function placesOf(site: PatchSite, shape: readonly number[]): Int32Array {
+  const { point, positions, heads, units } = site
+  if (heads !== null || units !== null || hookDims(point)[1] !== 'pos')
+    return offsetsOf(selectedAxes(site, shape), shape)
+  const width = sizeOf(shape.slice(1))
+  const places = new Int32Array(positions.length * width)
+  positions.forEach((position, row) => {
+    for (let i = 0; i < width; i++) places[row * width + i] = position * width + i
+  })
+  return places
+}
+
+/**
  * The site with only those positions at which its patch can change what is read, or null where none can: where base and
  * source are the same bit for bit, behind every position that is read, and (behind the last block's attention) at any
  * other than those.
@@ -76,8 +113,9 @@ export function narrowed(
   const ends = point.layer === layers - 1 && isLocal(point)
   const [was, becomes] = [base, source].map((activations) => activations.get(hookName(point)))
   const differs = (position: number): boolean => {
+    if (site.own !== undefined) return site.own(position) !== null
     if (was === undefined || becomes === undefined) return true
-    const offsets = offsetsOf(selectedAxes({ ...site, positions: [position] }, was.shape), was.shape)
+    const offsets = placesOf({ ...site, positions: [position] }, was.shape)
     // NaN differs from itself: then it is computed.
     return offsets.some((at) => was.data[at] !== becomes.data[at])
   }

@@ -17,7 +17,7 @@ import {
 } from '../../../preload/sweep'
 import { casesFolder } from '../../support/cases'
 import { lastLogits, patching } from '../../support/one-at-a-time'
-import { patchingModel } from '../../support/patching-model'
+import { ordinary, patchingModel } from '../../support/patching-model'
 import { openReferenceModel, type ReferenceModel } from '../../support/reference-model'
 
 const TOLERANCE = 2e-5
@@ -148,22 +148,10 @@ describe.each(families)('a sweep of %s (%s)', (name) => {
     const plain = await sweep(model, all)
     expect(plain.way).toBe('wave')
     await expectExact(sites, plain.raw.data)
-    const { stack } = reference
-    const ordinary = {
-      dModel: stack.dModel,
-      vocab: stack.vocab,
-      contextLength: stack.contextLength,
-      hook: (hook: string) => stack.hook(hook),
-      layoutOf: stack.layoutOf.bind(stack),
-      forward: stack.forward.bind(stack),
-      unembed: stack.unembed.bind(stack),
-      continues: stack.continues.bind(stack),
-      release: stack.release.bind(stack),
-    }
     const others = [
       await sweep({ ...model, waveSize: new FixedSize(1) }, all),
       await sweep({ ...model, waveSize: new FixedSize(11) }, all),
-      await sweep(patchingModel(reference, ordinary), all),
+      await sweep(patchingModel(reference, ordinary(reference)), all),
     ]
     expect(others[2].way).toBe('runs')
     for (const { raw } of others)

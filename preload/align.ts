@@ -2,8 +2,8 @@
  * Alignment of two token sequences by edit distance (Wagner and Fischer 1974), so that prompts of different length can be
  * compared position by position.
  */
-import { PatchbayError } from '../../preload/errors'
-import type { AlignedPair } from '../../preload/views'
+import { PatchbayError } from './errors'
+import type { AlignedPair } from './views'
 
 /** Cost of a position that has no partner. */
 export const GAP = 2

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { align, GAP, SUBSTITUTION } from '../../main/analysis/align'
+import { align, GAP, SUBSTITUTION } from '../../preload/align'
 import type { AlignedPair } from '../../preload/views'
 
 const short = fc.array(fc.nat(3), { maxLength: 6 })
