@@ -16,6 +16,12 @@ export interface KeptArray {
 }
 export type KeptArrays = Readonly<Record<string, KeptArray>>
 
+/** Arrays by name, and a text beside them. */
+export interface Kept {
+  readonly arrays: KeptArrays
+  readonly note: string
+}
+
 const ENDING = '.safetensors'
 
 export class KeptFiles {
@@ -26,7 +32,7 @@ export class KeptFiles {
   ) {}
 
   /** What was kept under a key; null without anything that can be read. */
-  async read(key: string): Promise<KeptArrays | null> {
+  async read(key: string): Promise<Kept | null> {
     const file = this.#file(key)
     const bytes = await readFile(file).catch((error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT')
@@ -40,9 +46,9 @@ export class KeptFiles {
   }
 
   /** @throws PatchbayError `disk.full`, `disk.failed` */
-  async write(key: string, arrays: KeptArrays): Promise<void> {
+  async write(key: string, arrays: KeptArrays, note = ''): Promise<void> {
     await mkdir(this.folder, { recursive: true })
-    await writeWhole(this.#file(key), encode(arrays))
+    await writeWhole(this.#file(key), encode({ arrays, note }))
     await this.#forgetOld()
   }
 
@@ -64,13 +70,13 @@ export class KeptFiles {
   }
 }
 
-function encode(arrays: KeptArrays): Uint8Array {
-  const tensors = Object.entries(arrays).map(([name, array]) => ({ name, ...array }))
-  return encodeSafetensors(tensors, { digest: digestOf(arrays) })
+function encode(kept: Kept): Uint8Array {
+  const tensors = Object.entries(kept.arrays).map(([name, array]) => ({ name, ...array }))
+  return encodeSafetensors(tensors, { digest: digestOf(kept), note: kept.note })
 }
 
 /** Null for a file that is damaged or none of ours. */
-function decode(bytes: Uint8Array): KeptArrays | null {
+function decode(bytes: Uint8Array): Kept | null {
   try {
     const { tensors, metadata } = decodeSafetensors(bytes)
     const arrays: Record<string, KeptArray> = {}
@@ -79,16 +85,17 @@ function decode(bytes: Uint8Array): KeptArrays | null {
       if (storage !== 'I32' && storage !== 'F32') return null
       arrays[name] = { shape, data: storage === 'I32' ? new Int32Array(buffer) : new Float32Array(buffer) }
     }
-    return metadata.get('digest') === digestOf(arrays) ? arrays : null
+    const kept = { arrays, note: metadata.get('note') ?? '' }
+    return metadata.get('digest') === digestOf(kept) ? kept : null
   } catch (error) {
     if (error instanceof PatchbayError) return null
     throw error
   }
 }
 
-/** sha256 of names, shapes and elements as they lie in memory. */
-function digestOf(arrays: KeptArrays): string {
-  const hash = createHash('sha256')
+/** sha256 of the note, and of names, shapes and elements as they lie in memory. */
+function digestOf({ arrays, note }: Kept): string {
+  const hash = createHash('sha256').update(JSON.stringify(note))
   for (const [name, { shape, data }] of Object.entries(arrays).sort(([a], [b]) => (a < b ? -1 : 1))) {
     hash.update(`${name} [${shape.join(',')}] ${sizeOf(shape)}\n`)
     hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))

@@ -81,7 +81,7 @@ export class KeptReadouts {
   async #find(key: string): Promise<KeptArrays | null> {
     const kept = this.#memory.get(key)
     if (kept !== undefined) return kept
-    const read = await this.#files.read(key)
+    const read = (await this.#files.read(key))?.arrays ?? null
     if (read !== null) this.#memory.set(key, read)
     return read
   }

@@ -3,14 +3,15 @@
  * was never finished.
  */
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
 import { canonicalJson } from '../../preload/canonical'
-import type { KnownSites } from '../../preload/sweep'
+import { sweepResult, type KnownSites, type SweepResult } from '../../preload/sweep'
 import type { Tensor } from '../../preload/tensor'
 import { tensorHash } from './key'
 import { KeptFiles } from './kept-files'
 
-/** Sweeps that are kept; those that were asked for longest ago go first. */
-const MOST_SWEEPS = 500
+/** Files that are kept, two a sweep; those that were asked for longest ago go first. */
+const MOST_FILES = 1000
 const SAVE_EVERY_MS = 2000
 
 /**
@@ -33,15 +34,30 @@ export class SweepStore {
   readonly #files: KeptFiles
 
   constructor(folder: string) {
-    this.#files = new KeptFiles(folder, MOST_SWEEPS)
+    this.#files = new KeptFiles(folder, MOST_FILES)
   }
 
   /** Sites of an earlier sweep with this key; null without any that can be read. */
   async known(key: string): Promise<KnownSites | null> {
-    const found = await this.#files.read(key)
+    const found = (await this.#files.read(key))?.arrays
     const [sites, raw] = [found?.sites?.data, found?.raw]
     if (!(sites instanceof Int32Array) || !(raw?.data instanceof Float32Array)) return null
     return { sites, raw: { shape: [...raw.shape], data: raw.data } }
+  }
+
+  /** What a sweep with this key ended with; null without any that can be read. */
+  async finished(key: string): Promise<SweepResult | null> {
+    const kept = await this.#files.read(resultKey(key))
+    if (kept === null) return null
+    const result = sweepResult.safeParse(JSON.parse(kept.note, withArrays))
+    return result.success ? result.data : null
+  }
+
+  /** Keeps what a sweep ended with. A disk that takes nothing costs no result: it is computed again next time. */
+  async finish(key: string, result: SweepResult): Promise<void> {
+    await this.#files
+      .write(resultKey(key), {}, JSON.stringify(result, withoutArrays))
+      .catch((error: unknown) => console.warn('A sweep could not be kept:', error))
   }
 
   /** Keeps what a sweep finds from now on, together with what was known before. */
@@ -50,6 +66,23 @@ export class SweepStore {
       this.#files.write(key, { sites: { shape: [sites.length], data: sites }, raw }),
     )
   }
+}
+
+const resultKey = (key: string): string => `${key}-result`
+
+/** Float arrays as the base64 of their bytes: JSON knows no NaN, and would round. */
+const withoutArrays = (_: string, value: unknown): unknown =>
+  value instanceof Float32Array
+    ? { float32: Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64') }
+    : value
+
+const encodedArray = z.strictObject({ float32: z.base64() })
+
+function withArrays(_: string, value: unknown): unknown {
+  const encoded = encodedArray.safeParse(value)
+  return encoded.success
+    ? new Float32Array(new Uint8Array(Buffer.from(encoded.data.float32, 'base64')).buffer)
+    : value
 }
 
 /** One sweep's findings on their way to disk: written every two seconds and at the end. */

@@ -1,5 +1,5 @@
 /** Attribution through the engine's own calls, on storyworld and on an exported graph. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -7,7 +7,11 @@ import { Engine } from '../../main/engine/engine'
 import { calls, type CallInput, type CallName } from '../../preload/api'
 import { attributionCalls } from '../../preload/attribution'
 import { PatchbayError } from '../../preload/errors'
+import { relativeError } from '../../main/analysis/parity/case'
+import { failureOf } from '../models/scratch'
+import { casesFolder } from '../support/cases'
 import { exportFile } from '../support/exported-model'
+import { flat } from '../support/use-exports'
 
 let folder: string
 let engine: Engine
@@ -17,6 +21,10 @@ const clean = [5, 6, 7, 8, 9]
 const corrupt = [5, 6, 17, 8, 9]
 const metric = { kind: 'logit-difference', positive: 3, negative: 4 } as const
 
+const all = ['resid_pre', 'attn_out', 'mlp_out', 'z', 'neurons'] as const
+const open = async (location: CallInput<'model.open'>['location']): Promise<string> =>
+  (await engine.call('model.open', { location, provider: 'cpu' })).handle
+
 beforeAll(async () => {
   folder = await mkdtemp(path.join(os.tmpdir(), 'patchbay-attribution-'))
   engine = new Engine({
@@ -24,8 +32,6 @@ beforeAll(async () => {
     cacheDir: path.join(folder, 'cache'),
     assetsDir: path.join(import.meta.dirname, '../../assets'),
   })
-  const open = async (location: CallInput<'model.open'>['location']): Promise<string> =>
-    (await engine.call('model.open', { location, provider: 'cpu' })).handle
   story = await open({ kind: 'embedded' })
   exported = await open({ kind: 'path', path: exportFile('llama-dynamo') })
 })
@@ -108,6 +114,60 @@ describe('the attribution calls', () => {
       })
     },
   )
+
+  it('attributes on an exported graph what it attributes on the checkpoint that it was made from', async () => {
+    const checkpoint = await open({ kind: 'path', path: path.join(casesFolder, 'architectures/llama') })
+    const close = (got: Float32Array | undefined, want: Float32Array | undefined): void => {
+      const [a, b] = [got, want].map((data) => ({
+        shape: [data?.length ?? 0],
+        data: data ?? new Float32Array(0),
+      }))
+      expect(a.data.length).toBeGreaterThan(0)
+      expect(relativeError(a, b)).toBeLessThan(2e-5)
+    }
+    for (const method of ['integrated-gradients', 'gradient-input'] as const)
+      for (const baseline of [
+        { kind: 'zero' },
+        { kind: 'mean' },
+        { kind: 'prompt', tokens: corrupt },
+      ] as const) {
+        const [mine, theirs] = await Promise.all(
+          [exported, checkpoint].map((model) =>
+            call('attribution.tokens', { ...inputs['attribution.tokens'](model), method, baseline }),
+          ),
+        )
+        close(mine.scores, theirs.scores)
+      }
+    for (const direction of ['noising', 'denoising'] as const) {
+      const [mine, theirs] = await Promise.all(
+        [exported, checkpoint].map((model) =>
+          call('attribution.patching', {
+            ...inputs['attribution.patching'](model),
+            direction,
+            sites: [...all],
+          }),
+        ),
+      )
+      for (const map of ['residPre', 'attnOut', 'mlpOut', 'heads'] as const)
+        close(mine[map]?.effect.data, theirs[map]?.effect.data)
+      expect(mine.neurons?.map(({ layer, neuron }) => [layer, neuron])).toEqual(
+        theirs.neurons?.map(({ layer, neuron }) => [layer, neuron]),
+      )
+      expect(mine.notes).toEqual([])
+    }
+  })
+
+  it('says what it needs of a graph in which no blocks were recognised', async () => {
+    const file = path.join(folder, 'flat.onnx')
+    await writeFile(file, flat(['batch', 'pos']))
+    const model = await open({ kind: 'path', path: file })
+    const ids = { tokens: [1, 2], clean: [1, 2], corrupt: [1, 3] }
+    for (const name of ['attribution.tokens', 'attribution.patching'] as const) {
+      const failed = await failureOf(() => call(name, { ...inputs[name](model), ...ids }))
+      expect(failed.message).toContain('No blocks were recognised in')
+      expect(failed.next).toContain('value:')
+    }
+  })
 
   it('patches an exported graph for real where it has the hook point', async () => {
     const { places, ends } = await call('attribution.patch', inputs['attribution.patch'](exported))

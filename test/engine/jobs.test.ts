@@ -54,6 +54,15 @@ const nouns = ['cat', 'dog', 'girl', 'boy', 'bird', 'tree', 'house', 'river']
 const happy = nouns.map((noun) => ({ text: `The ${noun} was happy and glad`, label: 1 }))
 const sad = nouns.map((noun) => ({ text: `The ${noun} was sad and angry`, label: 0 }))
 
+const threeClasses = {
+  rows: {
+    source: { kind: 'rows', rows: ['a', 'b', 'c'].map((label) => ({ text: `The ${label}`, label })) },
+    prompt: { kind: 'column', column: 'text' },
+    label: 'label',
+  },
+  positive: 'a',
+}
+
 describe('a probe as a job', () => {
   it('tells at each layer how well texts are told apart, and keeps the directions', async () => {
     const { job } = await run('probe', {
@@ -77,6 +86,30 @@ describe('a probe as a job', () => {
     await saved.close()
   })
 
+  it('is fitted on a data set’s rows like on the same texts, and names the rows that could not be used', async () => {
+    const file = path.join(folder, 'labelled.csv')
+    const rows = [...happy, ...sad].map(({ text, label }) => `${text},${label === 1 ? 'yes' : 'no'}`)
+    await writeFile(file, ['text,is happy', ...rows, ',yes', 'no label,'].join('\n'))
+    const dataset = {
+      rows: {
+        source: { kind: 'file', path: file },
+        prompt: { kind: 'column', column: 'text' },
+        label: 'is happy',
+      },
+      positive: 'yes',
+    }
+    const given = resultOf((await run('probe', { model, examples: [...happy, ...sad] })).job, 'probe')
+    const { job } = await run('probe', { model, dataset })
+    const found = resultOf(job, 'probe')
+    expect(found.layers).toEqual(given.layers)
+    expect(given.failed).toBe(0)
+    expect(found.failed).toBe(2)
+    expect(found.failures).toMatchObject([
+      { row: 16, error: { code: 'prompt.empty' } },
+      { row: 17, error: { field: 'is happy' } },
+    ])
+  })
+
   it('reads chosen layers of heads, as means over positions', async () => {
     const input = { model, examples: [...happy, ...sad], site: 'attn.hook_z', layers: [1], position: 'mean' }
     const { layers } = resultOf((await run('probe', { ...input, method: 'ridge' })).job, 'probe')
@@ -86,6 +119,14 @@ describe('a probe as a job', () => {
   it.each([
     ['texts of one class', { examples: happy }, 'input.invalid', /All 8 given examples are positive/],
     ['no texts', { examples: [] }, 'input.invalid', /no texts/],
+    ['texts and a data set', { examples: happy, dataset: threeClasses }, 'input.invalid', /not on both/],
+    ['three classes', { dataset: threeClasses }, 'input.invalid', /"b", "c"/],
+    [
+      'a data set without labels',
+      { dataset: { ...threeClasses, rows: { ...threeClasses.rows, label: null } } },
+      'input.invalid',
+      /no column of labels/,
+    ],
     [
       'an unknown hook point',
       { examples: [...happy, ...sad], site: 'hook_nothing' },
@@ -172,11 +213,11 @@ describe('a dictionary as a job', () => {
     expect(loss.recovered).toBeCloseTo((loss.zeroed - loss.spliced) / (loss.zeroed - loss.original), 9)
   })
 
-  it('reads texts from a file, and names the line that is none', async () => {
+  it('reads texts from a file, and names the row that is none', async () => {
     const file = path.join(folder, 'texts.jsonl')
     await writeFile(file, `${texts.map((text) => JSON.stringify({ text })).join('\n')}\n{"no": 1}\n`)
     const { job } = await run('dictionary', { ...input, texts: { kind: 'file', path: file } })
-    expect(job.error).toMatchObject({ code: 'file.malformed', field: `line ${texts.length + 1}` })
+    expect(job.error).toMatchObject({ code: 'file.malformed', field: `row ${texts.length}` })
   })
 
   it.each([

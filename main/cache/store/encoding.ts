@@ -3,7 +3,7 @@ import { decodeFloat32, view } from '../../models/formats/decode'
 import { encodeBfloat16, encodeFloat16 } from '../../models/formats/float16'
 import { asBytes } from './checksum'
 import type { Dtype, EntryError, EntryStorage } from './entry'
-import { encodePlainHalves } from './halves'
+import { encodeHalves } from './halves'
 
 export interface Encoded {
   storage: EntryStorage
@@ -15,20 +15,27 @@ export interface Encoded {
   finite?: true
 }
 
+/** Memory for so many bytes of a value, at an even place; what is in it counts for nothing. */
+export type TakeBytes = (bytes: number) => Uint8Array
+
+const shortsOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint16Array =>
+  new Uint16Array(buffer, byteOffset, byteLength / 2)
+
 /**
  * @param width size of the last axis
+ * @param take gives the memory that values of 16 bits go to; memory of their own unless given
  * A value that the dtype can not hold (beyond float16's 65504; for int8 anything that is not finite) makes the whole entry
  * float32: an activation outlier must not become infinite in silence.
  */
-export function encode(values: Float32Array, dtype: Dtype, width: number): Encoded {
+export function encode(values: Float32Array, dtype: Dtype, width: number, take?: TakeBytes): Encoded {
   switch (dtype) {
     case 'float32':
       return exact(values)
     case 'float16': {
-      const plain = encodePlainHalves(values)
-      if (plain !== null) {
-        const error = errorOf(plain.largest, plain.lost & halfFloat.dropped, halfFloat)
-        return { ...rounded('F16', plain.bits, error), finite: true }
+      const halves = encodeHalves(values, take === undefined ? undefined : shortsOf(take(2 * values.length)))
+      if (halves !== null) {
+        const { bits, largest, lost } = halves
+        return { ...rounded('F16', bits, errorOf(largest, lost, halfFloat)), finite: true }
       }
       const error = roundingError(values, halfFloat)
       return error === null ? exact(values) : rounded('F16', encodeFloat16(values), error)

@@ -61,6 +61,16 @@ export class StoreIndex {
     return this.findKnown(key)
   }
 
+  /** Where entries lie, as `find`: for many at once the folder is looked at once. */
+  async findAll(keys: readonly string[]): Promise<(Located | null)[]> {
+    await this.look()
+    const found: (Located | null)[] = []
+    for (const key of keys) found.push(await this.findKnown(key))
+    if (!found.includes(null) || !(await this.refreshIfChanged())) return found
+    for (const [i, located] of found.entries()) found[i] = located ?? (await this.findKnown(keys[i]))
+    return found
+  }
+
   /** Takes in what other processes did, where that was not looked for within the last second. */
   async look(): Promise<void> {
     if (performance.now() - this.lookedAt > LOOK_EVERY_MS) await this.refreshIfChanged()

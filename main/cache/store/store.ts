@@ -7,6 +7,7 @@ import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import { exportBundle, importBundle, type BundleReport, type ImportReport } from './bundle'
 import { DEFAULT_QUOTA, readConfig, writeConfig } from './config'
 import { dtypes, entryKey, entryName, checkEntry, type Dtype, type EntryId, type Located } from './entry'
+import type { TakeBytes } from './encoding'
 import { StoreIndex } from './index'
 import { checkSetId, readLabels, writeLabels, type Label } from './labels'
 import { withLock, type LockOwner } from './lock'
@@ -25,6 +26,7 @@ import { verifyStore, type VerifyOptions, type VerifyReport } from './verify'
 import {
   encodedBytes,
   encodeItem,
+  SHARD_BYTES,
   Writer,
   type EncodedItem,
   type PutItem,
@@ -104,10 +106,8 @@ export class ActivationStore {
 
   /** Whether each entry is there. */
   async has(ids: readonly EntryId[]): Promise<boolean[]> {
-    const { index } = this.parts
-    const found: boolean[] = []
-    for (const id of ids) found.push((await index.find(entryKey(entryName(id)))) !== null)
-    return found
+    const found = await this.parts.index.findAll(ids.map((id) => entryKey(entryName(id))))
+    return found.map((located) => located !== null)
   }
 
   /** What is known of an entry without reading it: shape, how it lies, its error. */
@@ -308,7 +308,7 @@ export class ActivationStore {
   }
 }
 
-export { encodedBytes, encodeItem }
+export { encodedBytes, encodeItem, SHARD_BYTES }
 export type {
   Dtype,
   EncodedItem,
@@ -320,4 +320,5 @@ export type {
   StoredSet,
   StoredValues,
   StoreStatistics,
+  TakeBytes,
 }

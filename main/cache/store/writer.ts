@@ -4,7 +4,7 @@ import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
 import type { RowRequest } from '../row-request'
 import { CHUNK, checksums } from './checksum'
-import { encode, type Encoded } from './encoding'
+import { encode, type Encoded, type TakeBytes } from './encoding'
 import { checkEntry, entryKey, entryName, storageBytes, type EntryId, type Located } from './entry'
 import type { StoreIndex } from './index'
 import type { Quarantine } from './quarantine'
@@ -39,11 +39,14 @@ export interface EncodedItem extends EntryId {
 
 export type StoredItem = PutItem | EncodedItem
 
-/** @throws PatchbayError `input.invalid` for a value that can not be stored under its name */
-export function encodeItem(item: PutItem): EncodedItem {
+/**
+ * @param take gives memory for encoded values; it must stay as it is until the item is stored
+ * @throws PatchbayError `input.invalid` for a value that can not be stored under its name
+ */
+export function encodeItem(item: PutItem, take?: TakeBytes): EncodedItem {
   const { row, output, dtype, request } = item
   checkEntry(item, item.shape, item.data.length)
-  const encoded = encode(item.data, dtype, item.shape[item.shape.length - 1])
+  const encoded = encode(item.data, dtype, item.shape[item.shape.length - 1], take)
   const nan = encoded.finite !== true && item.data.some(Number.isNaN)
   return { row, output, dtype, request, entry: entryOf(item, encoded), nan }
 }
