@@ -1,5 +1,5 @@
 /**
- * Builds dist/: the Node side (shell, engine, command line, text worker) as ES modules with shared chunks, the sandboxed
+ * Builds dist/: the Node side (shell, engine, command line, workers) as ES modules with shared chunks, the sandboxed
  * preload as one CommonJS file, the page. Everything is bundled but `electron` and the native `onnxruntime-node`.
  */
 import vue from '@vitejs/plugin-vue'
@@ -9,6 +9,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { removeStamp, sourceHash, writeStamp } from '../main/launch/stamp.mjs'
+import { workers } from './workers.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const at = (...parts) => path.join(root, ...parts)
@@ -18,7 +19,7 @@ const nodeEntries = Object.fromEntries(
   Object.entries({
     'shell/index': 'main/shell/index.ts',
     'engine/entry': 'main/engine/entry.ts',
-    'engine/text-worker': 'main/models/tokenizer/worker.ts',
+    ...Object.fromEntries(Object.entries(workers).map(([name, source]) => [`engine/${name}`, source])),
     'cli/index': 'main/cli/index.ts',
   }).filter(([, source]) => existsSync(at(source))),
 )

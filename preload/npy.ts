@@ -26,24 +26,30 @@ export const npyDescriptions: Readonly<Record<NpyType, string>> = {
 
 export const npyMagic = [0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59]
 
+/** The bytes of a `.npy` file before its elements; a multiple of 64. */
+export function npyHeader(type: NpyType, shape: readonly number[]): Uint8Array<ArrayBuffer> {
+  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`
+  const text = `{'descr': '${npyDescriptions[type]}', 'fortran_order': False, 'shape': ${tuple}, }`
+  // Version 1.0: two bytes of header length are plenty for a shape. Padded with spaces and a line feed to 64 bytes.
+  const bytes = new Uint8Array(Math.ceil((10 + text.length + 1) / 64) * 64).fill(0x20)
+  bytes.set([...npyMagic, 1, 0])
+  new DataView(bytes.buffer).setUint16(8, bytes.length - 10, true)
+  bytes.set(new TextEncoder().encode(text), 10)
+  bytes[bytes.length - 1] = 0x0a
+  return bytes
+}
+
 /** An array as the bytes of a `.npy` file. @throws PatchbayError `input.invalid` where shape and data disagree */
-export function encodeNpy(array: NpyArray): Uint8Array<ArrayBuffer> {
-  const { type, shape, data } = array
+export function encodeNpy({ type, shape, data }: NpyArray): Uint8Array<ArrayBuffer> {
   if (sizeOf(shape) !== data.length)
     throw new PatchbayError(
       'input.invalid',
       `An array of shape ${shape.join(' × ')} has not ${data.length} elements.`,
       { next: 'Give the shape that belongs to the data.' },
     )
-  const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`
-  const text = `{'descr': '${npyDescriptions[type]}', 'fortran_order': False, 'shape': ${tuple}, }`
-  // Version 1.0: two bytes of header length are plenty for a shape. Padded with spaces and a line feed to 64 bytes.
-  const start = Math.ceil((10 + text.length + 1) / 64) * 64
-  const bytes = new Uint8Array(start + data.byteLength).fill(0x20, 0, start)
-  bytes.set([...npyMagic, 1, 0])
-  new DataView(bytes.buffer).setUint16(8, start - 10, true)
-  bytes.set(new TextEncoder().encode(text), 10)
-  bytes[start - 1] = 0x0a
-  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), start)
+  const header = npyHeader(type, shape)
+  const bytes = new Uint8Array(header.length + data.byteLength)
+  bytes.set(header)
+  bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), header.length)
   return bytes
 }

@@ -1,0 +1,1 @@
+export const workers: Readonly<Record<string, string>>

@@ -1,0 +1,86 @@
+/** Export as a Zarr group (version 3): an array an output, in chunks of some megabytes along the first axis. */
+import path from 'node:path'
+import { FileSystemStore } from '@zarrita/storage'
+import * as zarr from 'zarrita'
+import { PatchbayError } from '../../../preload/errors'
+import { throwIfCancelled } from '../../files/durable-file'
+import { rowsOf, type Layout } from './layout'
+import { counting, type ExportSubject } from './subject'
+
+const CHUNK_NUMBERS = 1 << 20
+const codecs = [{ name: 'bytes', configuration: { endian: 'little' } }]
+
+/** @param attributes of the group: what it is, for whoever opens it */
+export async function writeZarr(subject: ExportSubject, attributes: Record<string, unknown>): Promise<void> {
+  const root = zarr.root(new FileSystemStore(path.join(subject.folder, 'values.zarr')))
+  await zarr.create(root, { attributes })
+  for (const { layout, file } of subject.outputs) {
+    const { offsets, shapes, output } = layout
+    await writeValues(subject, layout, root.resolve(file), {
+      output: output.name,
+      dims: layout.kind === 'stacked' ? ['row', ...output.dims] : output.dims,
+    })
+    if (offsets !== null) await writeIntegers(root.resolve(`${file}+offsets`), [offsets.length], offsets)
+    if (shapes !== null) await writeIntegers(root.resolve(`${file}+shapes`), shapes.shape, shapes.data)
+  }
+}
+
+type Place = zarr.Location<FileSystemStore>
+
+/** As uint32: zarrita can not say which 64-bit integer fills an array. */
+async function writeIntegers(place: Place, shape: number[], values: BigInt64Array): Promise<void> {
+  const data = Uint32Array.from(values, Number)
+  if (values.some((value, i) => value !== BigInt(data[i])))
+    throw new PatchbayError('input.invalid', 'There are too many values for one Zarr array with offsets.', {
+      field: 'format',
+      next: 'Export as npy or safetensors, or fewer rows.',
+    })
+  const chunkShape = shape.map((size) => Math.max(1, size))
+  const array = await zarr.create(place, { shape, chunkShape, dtype: 'uint32', codecs, fillValue: 0 })
+  await zarr.set(array, null, { data, shape, stride: strides(shape) })
+}
+
+async function writeValues(
+  { collection, rows, signal, onRows }: ExportSubject,
+  layout: Layout,
+  place: Place,
+  attributes: Record<string, unknown>,
+): Promise<void> {
+  const { shape } = layout
+  const [total, ...rest] = shape
+  const inner = rest.reduce((product, n) => product * n, 1)
+  const steps = Math.max(1, Math.min(Math.max(1, total), Math.floor(CHUNK_NUMBERS / Math.max(1, inner))))
+  const array = await zarr.create(place, {
+    shape,
+    chunkShape: [steps, ...rest.map((size) => Math.max(1, size))],
+    dtype: 'float32',
+    codecs,
+    fillValue: 0,
+    attributes,
+  })
+  const chunk = new Float32Array(steps * inner)
+  let filled = 0
+  let start = 0
+  const flush = async (): Promise<void> => {
+    throwIfCancelled(signal, 'the export')
+    const count = filled / inner
+    const part = [count, ...rest]
+    const selection = [zarr.slice(start, start + count), ...rest.map(() => null)]
+    await zarr.set(array, selection, { data: chunk.subarray(0, filled), shape: part, stride: strides(part) })
+    start += count
+    filled = 0
+  }
+  for await (const values of rowsOf(collection, layout, rows, { signal, onProgress: counting(onRows) })) {
+    for (let at = 0; at < values.length;) {
+      const taken = Math.min(values.length - at, chunk.length - filled)
+      chunk.set(values.subarray(at, at + taken), filled)
+      filled += taken
+      at += taken
+      if (filled === chunk.length) await flush()
+    }
+  }
+  if (filled > 0) await flush()
+}
+
+const strides = (shape: readonly number[]): number[] =>
+  shape.map((_, axis) => shape.slice(axis + 1).reduce((product, n) => product * n, 1))
