@@ -51,7 +51,10 @@ export function cloudGroups(spec: CloudSpec, theme: ChartTheme): Group[] {
       ? colour.names.map((name, i) => ({ name, colour: theme.series[i % theme.series.length], points: [] }))
       : Array.from({ length: shades }, (_, i) => ({
           name: '',
-          colour: colourAt(colour.domain.kind === 'diverging' ? theme.diverging : 'viridis', i / (shades - 1)),
+          colour: colourAt(
+            colour.domain.kind === 'diverging' ? theme.diverging : 'viridis',
+            i / (shades - 1),
+          ),
           points: [],
         }))
   for (let i = 0; i < count; i++) {
@@ -78,6 +81,7 @@ export function cloudOption(spec: CloudSpec, size: Size, theme: ChartTheme): Cha
   const axis = (title: string) => ({
     ...valueAxis(theme, title),
     scale: true,
+    axisLine: { show: false, onZero: false },
     axisLabel: { ...valueAxis(theme, '').axisLabel, formatter: (value: number) => formatNumber(value) },
   })
   const at = (i: number): [number, number] => [spec.x[i], spec.y[i]]
@@ -99,6 +103,8 @@ export function cloudOption(spec: CloudSpec, size: Size, theme: ChartTheme): Cha
       itemWidth: 10,
       itemHeight: 10,
       selectedMode: false,
+      // Also where the points themselves are faded.
+      itemStyle: { opacity: 1 },
       textStyle: { color: theme.text, fontSize: theme.small, fontFamily: theme.sans },
       formatter: (name: string) => fitText(name, theme.small, 160),
       data: classes.map(({ name }) => name),

@@ -19,6 +19,7 @@ export const viewTitles: Record<ViewName, string> = {
   patch: 'Patch',
   attribution: 'Attribute',
   train: 'Train',
+  data: 'Data',
   steer: 'Steer',
 }
 const themeTitles: Record<ThemeName, string> = {
@@ -36,7 +37,7 @@ export async function setTheme(theme: ThemeName): Promise<void> {
 export async function openByDialog(kind: 'file' | 'folder'): Promise<void> {
   let path: string | null
   try {
-    path = await services().shell.openModelDialog(kind)
+    path = await services().shell.choosePath(`model-${kind}`)
   } catch (thrown) {
     throw shellError(thrown)
   }

@@ -2,7 +2,7 @@
 import { csvFile, pngFile, svgFile } from '../charts/export'
 import type { ChartSource } from '../charts/export'
 import type { ExportAction } from '../stores/inspector'
-import { saveExport } from './provenance'
+import { saveExport, type Origin } from './provenance'
 
 /** What every chart component exposes; see charts/export.ts. */
 export interface ExportableChart {
@@ -12,14 +12,16 @@ export interface ExportableChart {
 /**
  * @param source asked for at the click; a chart that is not there (yet) exports nothing
  * @param name of the file, without extension
+ * @param origin where the numbers come from, where that is not the open model
  */
 export function chartExports(
   source: () => ChartSource | null | undefined,
   name: () => string,
+  origin: () => Origin | null = () => null,
 ): ExportAction[] {
   const act = (make: (source: ChartSource, name: string) => Parameters<typeof saveExport>[0]) => async () => {
     const present = source()
-    if (present) await saveExport(make(present, name()))
+    if (present) await saveExport(make(present, name()), origin())
   }
   return [
     { id: 'png', label: 'PNG picture', run: act(pngFile) },

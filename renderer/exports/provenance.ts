@@ -25,12 +25,21 @@ export interface Stamp {
   /** The run, where it is one. */
   requestHash?: string
   request?: Evidence['request']
+  /** The collection, where it is made from one. */
+  collection?: string
 }
 
-/** Of a run, else of the open model; null where there is none. */
-export function presentStamp(evidence?: Evidence | null): Stamp | null {
+/** Where numbers come from, where that is not a run: a collection, which may be another model's than the open one's. */
+export interface CollectionOrigin {
+  provenance: Omit<Evidence['provenance'], 'requestHash'>
+  collection: string
+}
+export type Origin = Evidence | CollectionOrigin
+
+/** Of a run or collection, else of the open model; null where there is none. */
+export function presentStamp(origin?: Origin | null): Stamp | null {
   const model = useModels().current
-  const found = evidence?.provenance
+  const found = origin?.provenance
   if (found === undefined && model === null) return null
   const certificate = found === undefined ? (useCertificates().summary ?? null) : (found.certificate ?? null)
   return {
@@ -43,8 +52,14 @@ export function presentStamp(evidence?: Evidence | null): Stamp | null {
     patchbay: found?.patchbay ?? services().shell.launch().version,
     parity: certificateText(certificate),
     certificate,
-    ...(found === undefined ? {} : { requestHash: found.requestHash, request: evidence?.request }),
+    ...ownOf(origin),
   }
+}
+
+function ownOf(origin: Origin | null | undefined): Partial<Stamp> {
+  if (origin === null || origin === undefined) return {}
+  if ('collection' in origin) return { collection: origin.collection }
+  return { requestHash: origin.provenance.requestHash, request: origin.request }
 }
 
 /** "storyworld, float32 on cpu (not certified), Patchbay 0.1.0" */
@@ -73,8 +88,8 @@ export function stamped(file: SavedFile, stamp: Stamp): SavedFile {
 }
 
 /** Saves an export with its stamp. */
-export async function saveExport(file: SavedFile, evidence?: Evidence | null): Promise<void> {
-  const stamp = presentStamp(evidence)
+export async function saveExport(file: SavedFile, origin?: Origin | null): Promise<void> {
+  const stamp = presentStamp(origin)
   await saveFile(stamp === null ? file : stamped(file, stamp))
 }
 

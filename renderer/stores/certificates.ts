@@ -75,7 +75,7 @@ export const useCertificates = defineStore('certificates', () => {
   /** Asks for the folder of a reference and compares with it. */
   async function chooseReference(): Promise<void> {
     try {
-      const folder = await services().shell.openModelDialog('reference')
+      const folder = await services().shell.choosePath('reference-folder')
       if (folder !== null) await make(folder)
     } catch (thrown) {
       notices.report(shellError(thrown))

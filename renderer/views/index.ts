@@ -11,5 +11,6 @@ export const views: Record<ViewName, Component> = {
   patch: defineAsyncComponent(() => import('./patch/PatchView.vue')),
   attribution: defineAsyncComponent(() => import('./attribution/AttributionView.vue')),
   train: defineAsyncComponent(() => import('./train/TrainView.vue')),
+  data: defineAsyncComponent(() => import('./data/DataView.vue')),
   steer: defineAsyncComponent(() => import('./steer/SteerView.vue')),
 }

@@ -97,12 +97,12 @@ describe('the built-in commands', () => {
     useCommands().register(builtinCommands(focus))
   })
 
-  it('change the view by 1 to 7', () => {
-    const seen = ['2', '3', '4', '5', '6', '7', '1'].map((key) => {
+  it('change the view by 1 to 8', () => {
+    const seen = ['2', '3', '4', '5', '6', '7', '8', '1'].map((key) => {
       press(key)
       return useView().current
     })
-    expect(seen).toEqual(['layers', 'compare', 'patch', 'attribution', 'train', 'steer', 'prompt'])
+    expect(seen).toEqual(['layers', 'compare', 'patch', 'attribution', 'train', 'data', 'steer', 'prompt'])
   })
 
   it('focus the prompt by /, pin by p, and list the keys by ?', () => {

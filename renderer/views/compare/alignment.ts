@@ -1,28 +1,20 @@
 /** Putting two prompts of different length on one axis: the aligned pairs, left and right values on them, and words. */
 import type { AlignedPair } from '../../../preload/views'
+import { alignedKind, type AlignedKind } from '../../components/aligned-kind'
 
 export type Side = 'left' | 'right'
 
-/** What an aligned pair is: the same token, another one in its place, or one that only one side has. */
-export type PairKind = 'same' | 'changed' | 'only-left' | 'only-right'
-
-export function kindOf(pair: AlignedPair): PairKind {
-  if (pair.left === null) return 'only-right'
-  if (pair.right === null) return 'only-left'
-  return pair.same ? 'same' : 'changed'
-}
-
 /** "12 the same, 1 changed, 2 only left" */
 export function summary(pairs: readonly AlignedPair[]): string {
-  const words: Record<PairKind, string> = {
+  const words: Record<AlignedKind, string> = {
     same: 'the same',
     changed: 'changed',
     'only-left': 'only left',
     'only-right': 'only right',
   }
-  const counts = new Map<PairKind, number>()
-  for (const pair of pairs) counts.set(kindOf(pair), (counts.get(kindOf(pair)) ?? 0) + 1)
-  return (Object.keys(words) as PairKind[])
+  const counts = new Map<AlignedKind, number>()
+  for (const pair of pairs) counts.set(alignedKind(pair), (counts.get(alignedKind(pair)) ?? 0) + 1)
+  return (Object.keys(words) as AlignedKind[])
     .filter((kind) => counts.has(kind))
     .map((kind) => `${counts.get(kind)} ${words[kind]}`)
     .join(', ')

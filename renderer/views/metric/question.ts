@@ -3,7 +3,7 @@
  * and a corrupt prompt. Tokens are chosen by themselves until a person chooses.
  */
 import { computed, inject, provide, ref, shallowRef, watch } from 'vue'
-import type { ComputedRef, InjectionKey, Ref } from 'vue'
+import type { ComputedRef, InjectionKey, Ref, ShallowRef } from 'vue'
 import type { AttributionMetric } from '../../../preload/attribution'
 import type { EncodedToken, TokenInfo } from '../../../preload/prompt'
 import type { NextTokens } from '../../../preload/views'
@@ -11,6 +11,7 @@ import { useQuery, type Query } from '../../queries/query'
 import { useModels } from '../../stores/models'
 import { usePrompt } from '../../stores/prompt'
 import { useSelection } from '../../stores/selection'
+import type { LinearMetric } from './linear'
 import type { MetricKind } from './metric-words'
 
 export type Side = 'towards' | 'against'
@@ -25,6 +26,8 @@ export interface Question {
   /** Whether the tokens are the view's own choice. */
   automatic: ComputedRef<boolean>
   choose: (side: Side, token: TokenInfo) => void
+  /** The weighted sum; only of views whose metrics it is among. */
+  linear: ShallowRef<LinearMetric>
   swap: () => void
   reset: () => void
   /** Likely tokens after the metric's position in the clean prompt, and after the last one of the corrupt prompt. */
@@ -105,9 +108,11 @@ export function provideQuestion(): Question {
     }
   })
 
+  const linear = shallowRef<LinearMetric>({ of: 'logits', terms: [] })
   const forget = (): void => {
     own.towards.value = null
     own.against.value = null
+    linear.value = { ...linear.value, terms: [] }
   }
   watch(() => models.handle, forget)
 
@@ -117,7 +122,10 @@ export function provideQuestion(): Question {
     position,
     towards,
     against,
-    automatic: computed(() => own.towards.value === null && own.against.value === null),
+    linear,
+    automatic: computed(
+      () => own.towards.value === null && own.against.value === null && linear.value.terms.length === 0,
+    ),
     choose(side, token) {
       own[side].value = token
       const other = side === 'towards' ? 'against' : 'towards'

@@ -1,6 +1,7 @@
 /** The kinds of components that a sweep patches, and the grids in which that makes a picture. */
 import type { CallInput } from '../../../preload/api'
 import type { SweepAxis, SweepComponent, SweepMetricInput, SweepPlan } from '../../../preload/sweep'
+import { linearProblem, type LinearMetric } from '../metric/linear'
 import type { MetricKind } from '../metric/metric-words'
 
 type Target = CallInput<'sweep.run'>['target']
@@ -32,9 +33,16 @@ export const sevenKinds: readonly SweepComponent[] = ['resid_pre', 'attn_out', '
 /** A map is layers × one axis, or one layer's heads × positions. */
 export type MapAxes = 'position' | 'head' | 'head-position'
 
-export function targetOf(component: SweepComponent, axes: MapAxes, layer: number): Target {
+/** @param layers all unless given */
+export function targetOf(
+  component: SweepComponent,
+  axes: MapAxes,
+  layer: number,
+  layers?: readonly number[],
+): Target {
   const by: SweepAxis[] = axes === 'head-position' ? ['head', 'position'] : [axes]
-  return { kind: 'grid', component, by, ...(axes === 'head-position' ? { layers: [layer] } : {}) }
+  const chosen = axes === 'head-position' ? [layer] : layers
+  return { kind: 'grid', component, by, ...(chosen === undefined ? {} : { layers: [...chosen] }) }
 }
 
 /** The axes of the picture: those along which there is more than one place. */
@@ -62,8 +70,20 @@ export function sweepMetricOf(
   towards: number | null,
   against: number | null,
   position: 'last' | number,
+  linear: LinearMetric,
 ): SweepMetricInput | null {
   if (kind === 'kl') return { kind, target: 'clean', position }
+  if (kind === 'linear') {
+    if (linearProblem(linear) !== null) return null
+    const { of, terms } = linear
+    return {
+      kind,
+      of,
+      tokens: terms.map(({ token }) => token.id),
+      weights: terms.map(({ weight }) => weight),
+      position,
+    }
+  }
   if (towards === null) return null
   switch (kind) {
     case 'logit':

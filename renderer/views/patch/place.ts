@@ -12,9 +12,11 @@ export interface Place {
   head: number | null
   /** In the prompt that is run. */
   position: number | null
+  /** Of a dictionary; null where a component is patched. */
+  feature: number | null
 }
 
-/** @param index of a site of a grid, row-major in the plan's shape */
+/** @param index of a site of a grid, or of features, row-major in the plan's shape */
 export function placeAt(
   { axes, shape, hooks }: Pick<SweepPlan, 'axes' | 'shape' | 'hooks'>,
   index: number,
@@ -24,19 +26,23 @@ export function placeAt(
     const axis = axes.findIndex((candidate) => candidate.name === name)
     return axis === -1 ? null : axes[axis].values[at[axis]]
   }
+  // Features have one hook point in common.
+  const hook = hooks[Math.min(at[0], hooks.length - 1)]
   return {
     index,
-    hook: hooks[at[0]],
-    layer: along('layer') ?? 0,
+    hook,
+    layer: along('layer') ?? parseHook(hook)?.layer ?? 0,
     head: along('head'),
     position: along('position'),
+    feature: along('feature'),
   }
 }
 
 /** "blocks.3.attn.hook_z, head 2, position 7" */
-export const placeText = ({ hook, head, position }: Place): string =>
+export const placeText = ({ hook, head, position, feature }: Place): string =>
   [
     hook,
+    ...(feature === null ? [] : [`feature ${feature}`]),
     ...(head === null ? [] : [`head ${head}`]),
     ...(position === null ? [] : [`position ${position}`]),
   ].join(', ')

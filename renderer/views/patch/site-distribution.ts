@@ -1,18 +1,18 @@
-/** The next-token distribution of one patched run, beside those of the two prompts as they are. */
+/** The next-token distribution of one patched run, beside the same without the patch and that of the other prompt. */
 import type { TokenInfo } from '../../../preload/prompt'
 import type { NextTokens } from '../../../preload/views'
 
-/** Likeliest tokens of the clean and of the corrupt prompt, after their last token; null where they are not there yet. */
-export interface Baselines {
-  clean: NextTokens | null
-  corrupt: NextTokens | null
+/** Probabilities of all tokens, with the place patched and without. */
+export interface PatchedRows {
+  patched: Float64Array
+  base: Float64Array
 }
 
 export interface SiteDistribution {
-  /** Probability of each token; NaN where it is not among a baseline's likeliest. */
+  /** Probability of each token; NaN where it is not among the other prompt's likeliest. */
   patched: number[]
-  clean: number[]
-  corrupt: number[]
+  base: number[]
+  other: number[]
 }
 
 /** softmax in float64. */
@@ -30,18 +30,27 @@ export const likeliest = (p: Float64Array, count: number): number[] =>
     .sort((a, b) => p[b] - p[a])
     .slice(0, count)
 
-/** Ids worth showing: what the patched run and what both prompts expect most. */
-export function shownIds(patched: Float64Array, { clean, corrupt }: Baselines): number[] {
-  const tops = [...(clean?.top.slice(0, 3) ?? []), ...(corrupt?.top.slice(0, 3) ?? [])]
-  return [...new Set([...likeliest(patched, 6), ...tops.map(({ id }) => id)])]
+/** Less is no bar. */
+const visible = 1e-3
+const least = 3
+
+/**
+ * Ids worth showing: what the patched run, the base and the other prompt (null without it) expect most, down to 0.1 %; at
+ * least three of the patched run.
+ */
+export function shownIds({ patched, base }: PatchedRows, other: NextTokens | null): number[] {
+  const own = likeliest(patched, 6).filter((id, i) => i < least || patched[id] >= visible)
+  const beside = likeliest(base, 3).filter((id) => base[id] >= visible)
+  const tops = (other?.top.slice(0, 3) ?? []).filter(({ probability }) => probability >= visible)
+  return [...new Set([...own, ...beside, ...tops.map(({ id }) => id)])]
 }
 
-export function distributionOf(
+export const distributionOf = (
   tokens: readonly TokenInfo[],
-  patched: Float64Array,
-  { clean, corrupt }: Baselines,
-): SiteDistribution {
-  const of = (next: NextTokens | null) =>
-    tokens.map(({ id }) => next?.top.find((candidate) => candidate.id === id)?.probability ?? NaN)
-  return { patched: tokens.map(({ id }) => patched[id]), clean: of(clean), corrupt: of(corrupt) }
-}
+  { patched, base }: PatchedRows,
+  other: NextTokens | null,
+): SiteDistribution => ({
+  patched: tokens.map(({ id }) => patched[id]),
+  base: tokens.map(({ id }) => base[id]),
+  other: tokens.map(({ id }) => other?.top.find((one) => one.id === id)?.probability ?? NaN),
+})

@@ -1,16 +1,19 @@
-/**
- * A sweep as a program for TransformerLens, which patches one place after another. It holds numbers and names of ours only:
- * token ids, indices and hook points, never text of a prompt or of a model.
- */
-import type { ModelDescription } from '../../../preload/model'
+/** A sweep, or path patching, as a program for TransformerLens that patches one place after another. */
+import type { PatchPlace } from '../../../preload/attribution'
+import type { PathRequest, SweepAxis, SweepComponent, SweepRequest } from '../../../preload/sweep'
+import type { Tensor } from '../../../preload/tensor'
 import {
-  sweepRequest,
-  type SweepAxis,
-  type SweepComponent,
-  type SweepMetric,
-  type SweepRequest,
-} from '../../../preload/sweep'
-import type { SweepQuestion } from './sweep'
+  block,
+  hasGaps,
+  header,
+  isPlain,
+  list,
+  metricLines,
+  pairLines,
+  runLines,
+  sourceLines,
+  type Program,
+} from './python-parts'
 
 type Axes = readonly (SweepAxis | 'batch' | 'rest')[]
 const residual: Axes = ['batch', 'position', 'rest']
@@ -30,10 +33,11 @@ const activations: Record<SweepComponent, { name: string; axes: Axes }> = {
   pattern: { name: 'pattern', axes: ['batch', 'head', 'position', 'rest'] },
   neurons: { name: 'post', axes: ['batch', 'position', 'unit'] },
 }
+const sweepAxes = ['head', 'position', 'unit'] as const
 
 /** How many there are along an axis. */
 const counts = (component: SweepComponent): Record<SweepAxis, string> => ({
-  position: 'base.shape[1]',
+  position: 'len(pairs[0][base])',
   head:
     component === 'k' || component === 'v'
       ? 'getattr(model.cfg, "n_key_value_heads", None) or model.cfg.n_heads'
@@ -41,157 +45,216 @@ const counts = (component: SweepComponent): Record<SweepAxis, string> => ({
   unit: 'model.cfg.d_mlp',
 })
 
-const list = (values: readonly number[]): string => `[${values.join(', ')}]`
+/** The places of a grid as loops, and the index of one in an activation. */
+interface Loops {
+  name: string
+  loops: [variable: string, values: string][]
+  /** Without gaps, and where only positions that have a partner are patched. */
+  at: string
+}
 
-/**
- * Null where the program would be another one: several pairs, prompts of different length, lists of sites, sources of many
- * rows or of tensors. Gaussian noise is drawn by torch, so its numbers differ from draw to draw.
- */
-export function sweepPython(question: SweepQuestion, { fingerprint }: ModelDescription): string | null {
-  const request = sweepRequest.parse(question)
-  const { target, direction, metrics } = request
-  const [{ clean, corrupt, noise, metrics: own }] = request.pairs
-  const source = sourceLines(request.source)
-  if (request.pairs.length > 1 || metrics.length > 1 || own !== undefined || noise !== undefined) return null
-  if (clean.length !== corrupt.length || target.kind !== 'grid' || source === null) return null
-
+function loopsOf(target: SweepRequest['target'], gaps: boolean): Loops | null {
+  if (target.kind !== 'grid') return null
   const { name, axes } = activations[target.component]
-  const loops: [variable: string, values: string][] = [
+  const loops: Loops['loops'] = [
     ['layer', target.layers === undefined ? 'range(model.cfg.n_layers)' : list(target.layers)],
   ]
   const chosen = { head: target.heads, position: target.positions, unit: target.units }
-  for (const axis of ['head', 'position', 'unit'] as const) {
+  for (const axis of sweepAxes) {
     if (!target.by.includes(axis)) continue
     const of = chosen[axis]
     loops.push([axis, of === undefined ? `range(${counts(target.component)[axis]})` : list(of)])
   }
   // Two lists in one index would be paired by torch instead of crossed.
-  const wholes = (['head', 'position', 'unit'] as const).filter(
-    (axis) => !target.by.includes(axis) && chosen[axis] !== undefined,
+  if (sweepAxes.some((axis) => !target.by.includes(axis) && chosen[axis] !== undefined)) return null
+  const index = axes.map((axis) =>
+    loops.some(([variable]) => variable === axis) ? axis : axis === 'position' && gaps ? 'had' : ':',
   )
-  if (wholes.length > 0) return null
-  const index = axes.map((axis) => (loops.some(([variable]) => variable === axis) ? axis : ':'))
   while (index.at(-1) === ':') index.pop()
-  const at = index.length === 0 ? '...' : index.join(', ')
-  const variables = loops.map(([variable]) => variable)
-  const [base, other] = direction === 'noising' ? ['clean', 'corrupt'] : ['corrupt', 'clean']
+  return { name, loops, at: index.length === 0 ? '...' : index.join(', ') }
+}
 
+/** What is put in, once for each pair. */
+const placeLines = ({ name, loops }: Loops): string[] => [
+  ...loops.map(([variable, values]) => `${variable}s = ${values}`),
+  `names = [get_act_name("${name}", layer) for layer in layers]`,
+  'sources = [source_of(pair, names, i) for i, pair in enumerate(pairs)]',
+]
+
+/** Lines that fill `values`, row-major, from `value_of(i, variables…)`, i the pair's index, and print them. */
+const valueLines = ({ loops }: Loops): string[] => {
+  const variables = loops.map(([variable]) => variable)
+  const all = variables.map((one) => `${one}s`)
   return [
-    '"""Activation patching, each place alone, with TransformerLens (pip install transformer-lens).',
+    'values = [',
+    `    sum(value_of(i, ${variables.join(', ')}) for i in range(len(pairs))) / len(pairs)`,
+    `    for ${variables.join(', ')}${variables.length === 1 ? ',' : ''} in itertools.product(${all.join(', ')})`,
+    ']',
     '',
-    'Usage: python patching.py MODEL, a name or a folder that TransformerLens loads.',
-    `The model was the one whose files have the fingerprint ${fingerprint}.`,
-    '"""',
-    'import itertools',
-    'import sys',
-    '',
-    'import torch',
-    '',
-    'try:  # TransformerLens 4',
-    '    from transformer_lens.model_bridge import TransformerBridge',
-    '    from transformer_lens.utilities import get_act_name',
-    '',
-    '    load = TransformerBridge.boot_transformers',
-    'except ImportError:',
-    '    from transformer_lens import HookedTransformer',
-    '    from transformer_lens.utils import get_act_name',
-    '',
-    '    load = HookedTransformer.from_pretrained_no_processing',
-    '',
-    'model = load(sys.argv[1], device="cpu", dtype=torch.float32)',
-    'torch.set_grad_enabled(False)',
-    `clean = torch.tensor([${list(clean)}])`,
-    `corrupt = torch.tensor([${list(corrupt)}])`,
-    `base, other = ${base}, ${other}  # ${direction}: the ${base} prompt is run`,
-    '',
-    '',
-    ...metricLines(metrics[0]),
-    '',
-    '',
-    ...(source.cached ? ['_, cache = model.run_with_cache(other)', ''] : []),
-    ...loops.map(([variable, values]) => `${variable}s = ${values}`),
-    'values = []',
-    `for ${variables.join(', ')}${variables.length === 1 ? ',' : ''} in itertools.product(${variables.map((one) => `${one}s`).join(', ')}):`,
-    `    name = get_act_name("${name}", layer)`,
-    '',
-    '    def patch(activation, hook):',
-    '        patched = activation.clone()',
-    ...source.lines(at).map((line) => `        ${line}`),
-    '        return patched',
-    '',
-    '    values.append(metric(model.run_with_hooks(base, fwd_hooks=[(name, patch)])))',
-    '',
-    `values = torch.tensor(values).reshape(${variables.map((one) => `len(${one}s)`).join(', ')})`,
-    'ends = {"clean": metric(model(clean)), "corrupt": metric(model(corrupt))}',
+    `values = torch.tensor(values).reshape(${all.map((one) => `len(${one})`).join(', ')})`,
+    'ends = {side: sum(metric(run(pair, side), pair) for pair in pairs) / len(pairs) for side in ("clean", "corrupt")}',
     'normalised = (values - ends["corrupt"]) / (ends["clean"] - ends["corrupt"])',
     'print(ends)',
     'print(values)',
     'print(normalised)',
     '',
-  ].join('\n')
+  ]
 }
 
-interface SourceLines {
-  /** Whether the other prompt is run. */
-  cached: boolean
-  lines: (at: string) => string[]
+/** Positions that can be patched: all, or those that have a partner; a place without one has no value. */
+const gapLines = (gaps: boolean, byPosition: boolean): string[] =>
+  gaps
+    ? [
+        'partners = pair.get("partners", list(range(len(pair[base]))))',
+        'had = [i for i, partner in enumerate(partners) if partner is not None]',
+        ...(byPosition ? ['if position not in had:', '    return float("nan")'] : []),
+      ]
+    : []
+
+const patchHook = (at: string): string[] =>
+  block(
+    'def patch(activation, hook):',
+    'patched = activation.clone()',
+    `patched[${at}] = source[name][${at}]`,
+    'return patched',
+  )
+
+const commonLines = (
+  request: SweepRequest,
+  what: string,
+  fingerprint: string,
+  source: readonly string[],
+): string[] => [
+  ...header(what, fingerprint),
+  ...(request.target.kind === 'grid' && request.target.component === 'resid_mid'
+    ? [
+        '# TransformerLens 4 replaces resid_mid only where the MLP reads it, not in the residual stream: use 2.x.',
+      ]
+    : []),
+  '',
+  ...pairLines(request),
+  '',
+  '',
+  ...runLines(request.pairs.some(({ noise }) => noise !== undefined)),
+  '',
+  '',
+  ...metricLines((request.pairs[0].metrics ?? request.metrics)[0]),
+  '',
+  '',
+  ...source,
+  '',
+  '',
+]
+
+const needed = (
+  request: SweepRequest,
+  tensors: Readonly<Record<string, Tensor>>,
+): { loops: Loops; gaps: boolean; source: string[] } | { without: string } => {
+  const gaps = hasGaps(request)
+  if (request.target.kind === 'features') return { without: 'it has no dictionaries (SAELens does)' }
+  if (gaps && request.target.kind === 'grid' && request.target.component === 'pattern')
+    return { without: 'patterns are not carried over between lengths' }
+  const loops = loopsOf(request.target, gaps)
+  if (loops === null) return { without: 'only of grids' }
+  if (request.metrics.length > 1) return { without: 'only of one metric' }
+  const source = sourceLines(request, tensors)
+  if (source === null) return { without: 'the tensor has too many numbers for a program' }
+  return { loops, gaps, source }
 }
 
-function sourceLines(source: SweepRequest['source']): SourceLines | null {
-  switch (source.kind) {
-    case 'prompt':
-      return { cached: true, lines: (at) => [`patched[${at}] = cache[name][${at}]`] }
-    case 'zero':
-      return { cached: false, lines: (at) => [`patched[${at}] = 0`] }
-    case 'noise':
-      return {
-        cached: false,
-        lines: (at) => [
-          `torch.manual_seed(${source.seed})`,
-          `patched[${at}] += ${source.std} * torch.randn_like(patched[${at}])`,
-        ],
-      }
-    default:
-      return null
+export function sweepPython(
+  request: SweepRequest,
+  fingerprint: string,
+  tensors: Readonly<Record<string, Tensor>> = {},
+): Program {
+  const parts = needed(request, tensors)
+  if ('without' in parts) return parts
+  const { loops, gaps, source } = parts
+  const variables = loops.loops.map(([variable]) => variable)
+  return {
+    text: [
+      ...commonLines(request, 'Activation patching, each place alone', fingerprint, source),
+      ...placeLines(loops),
+      '',
+      '',
+      ...block(
+        `def value_of(i, ${variables.join(', ')}):`,
+        'pair, source = pairs[i], sources[i]',
+        ...gapLines(gaps, variables.includes('position')),
+        `name = get_act_name("${loops.name}", layer)`,
+        '',
+        ...patchHook(loops.at),
+        '',
+        'return metric(run(pair, base, [(name, patch)]), pair)',
+      ),
+      '',
+      '',
+      ...valueLines(loops),
+    ].join('\n'),
   }
 }
 
-/** `metric(logits)`, logits [1, pos, d_vocab]. */
-function metricLines(metric: SweepMetric): string[] {
-  const at = metric.position === 'last' ? '-1' : String(metric.position)
-  const logits = `logits[0, ${at}]`
-  const define = (...lines: string[]) => ['def metric(logits):', ...lines.map((line) => `    ${line}`)]
-  switch (metric.kind) {
-    case 'logit-difference': {
-      const positive = `${logits}[${list(metric.positive)}].mean()`
-      const negative = metric.negative.length === 0 ? '' : ` - ${logits}[${list(metric.negative)}].mean()`
-      return define(`return (${positive}${negative}).item()`)
-    }
-    case 'log-probability':
-      return define(`return ${logits}.log_softmax(-1)[${metric.token}].item()`)
-    case 'probability':
-      return define(`return ${logits}.softmax(-1)[${metric.token}].item()`)
-    case 'rank':
-      return define(`return (${logits} > ${logits}[${metric.token}]).sum().item()`)
-    case 'kl': {
-      const [from, to] = metric.direction === 'target-model' ? ['target', 'run'] : ['run', 'target']
-      return [
-        `target = model(${metric.target})[0, ${at}].log_softmax(-1)`,
+/** A receiver's hook point and the part of it that is heard. */
+const receiverLine = ({ hook, head }: PatchPlace): string =>
+  `    ("${hook}", ${head === undefined ? '...' : `(slice(None), slice(None), ${head})`}),`
+
+export function pathPython(
+  request: PathRequest,
+  fingerprint: string,
+  tensors: Readonly<Record<string, Tensor>> = {},
+): Program {
+  const parts = needed(request, tensors)
+  if ('without' in parts) return parts
+  if (
+    request.receivers.some(
+      ({ hook, positions, units }) => positions ?? units ?? (isPlain(hook) ? null : hook),
+    )
+  )
+    return { without: 'only of receivers at all positions' }
+  const { loops, gaps, source } = parts
+  const variables = loops.loops.map(([variable]) => variable)
+  const noisy = request.pairs.some(({ noise }) => noise !== undefined)
+  const noise = noisy ? 'noise_hooks(pair, base) + ' : ''
+  const sites = request.frozen === 'heads' ? ['attn.hook_z'] : ['attn.hook_z', 'hook_mlp_out']
+  return {
+    text: [
+      ...commonLines(request, 'Path patching, each sender alone', fingerprint, source),
+      'receivers = [',
+      ...request.receivers.map(receiverLine),
+      ']',
+      `frozen = [f"blocks.{layer}.{site}" for layer in range(model.cfg.n_layers) for site in (${sites.map((site) => `"${site}"`).join(', ')},)]`,
+      'heard = sorted({name for name, _ in receivers})',
+      ...placeLines(loops),
+      `owns = [activations(pair[base], frozen${noisy ? ', noise_hooks(pair, base)' : ''}) for pair in pairs]`,
+      '',
+      '',
+      ...block(
+        `def value_of(i, ${variables.join(', ')}):`,
+        'pair, source, own = pairs[i], sources[i], owns[i]',
+        ...gapLines(gaps, variables.includes('position')),
+        `name = get_act_name("${loops.name}", layer)`,
         '',
+        'def freeze(one, activation, hook):',
+        '    return own[one]',
         '',
-        ...define(
-          `run = ${logits}.log_softmax(-1)`,
-          `return (${from}.exp() * (${from} - ${to})).sum().item()`,
-        ),
-      ]
-    }
-    case 'linear': {
-      const of = { logits: '', probabilities: '.softmax(-1)', 'log-probabilities': '.log_softmax(-1)' }[
-        metric.of
-      ]
-      return define(
-        `return (torch.tensor(${list(metric.weights)}) * ${logits}${of}[${list(metric.tokens)}]).sum().item()`,
-      )
-    }
+        ...patchHook(loops.at),
+        '',
+        '# What the receivers compute while the sender holds the source’s value and all between stays.',
+        `first = ${noise}[(one, partial(freeze, one)) for one in frozen] + [(name, patch)]`,
+        'through = activations(pair[base], heard, first)',
+        '',
+        'def receive(one, activation, hook):',
+        '    received = activation.clone()',
+        '    for place, at in receivers:',
+        '        if place == one:',
+        '            received[at] = through[place][at]',
+        '    return received',
+        '',
+        'return metric(run(pair, base, [(one, partial(receive, one)) for one in heard]), pair)',
+      ),
+      '',
+      '',
+      ...valueLines(loops),
+    ].join('\n'),
   }
 }

@@ -1,16 +1,48 @@
-/** A sweep, to be repeated elsewhere: as the request that the command line takes, and as a line for a terminal. */
+/** What the view asks, to be repeated elsewhere: as the request that the command line takes, and as a line for a terminal. */
 import { canonicalJson } from '../../../preload/canonical'
 import type { ModelDescription } from '../../../preload/model'
-import { sweepRequest } from '../../../preload/sweep'
+import {
+  pathRequest,
+  scrubRequest,
+  sweepRequest,
+  type PathRequest,
+  type ScrubRequest,
+  type SweepRequest,
+} from '../../../preload/sweep'
 import { quoted } from '../../exports/evidence'
-import type { SweepQuestion } from './sweep'
+import { isScrub } from './question-python'
+import type { ScrubQuestion } from './scrub'
+import { isPaths, type SweepQuestion } from './sweep'
 
-/** With everything that is a default written out; which model, by its fingerprint. */
-export const sweepRequestJson = (question: SweepQuestion, { fingerprint }: ModelDescription): string =>
-  JSON.stringify({ model: fingerprint, ...sweepRequest.parse(question) }, null, 2)
+export type Asked = SweepQuestion | ScrubQuestion
 
-/** Token ids, never text: nothing of a prompt reaches the shell. */
-export function sweepCommand(question: SweepQuestion, { fingerprint, provider }: ModelDescription): string {
+/** With everything that is a default written out. A path request has receivers, a scrubbing check sets that are kept. */
+export const requestOf = (question: Asked): SweepRequest | PathRequest | ScrubRequest =>
+  isScrub(question)
+    ? scrubRequest.parse(question)
+    : isPaths(question)
+      ? pathRequest.parse(question)
+      : sweepRequest.parse(question)
+
+/** Which model, by its fingerprint; the tensors that the request names, as numbers. */
+export function sweepRequestJson(question: Asked, { fingerprint }: ModelDescription): string {
+  const tensors = Object.entries(question.tensors ?? {}).map(
+    ([name, { shape, data }]) => [name, { shape, data: Array.from(data) }] as const,
+  )
+  return JSON.stringify(
+    {
+      model: fingerprint,
+      ...requestOf(question),
+      ...(tensors.length === 0 ? {} : { tensors: Object.fromEntries(tensors) }),
+    },
+    null,
+    2,
+  )
+}
+
+/** Token ids, never text: nothing of a prompt reaches the shell. Null where tensors would have to be on the line. */
+export function sweepCommand(question: Asked, { fingerprint, provider }: ModelDescription): string | null {
+  if (Object.keys(question.tensors ?? {}).length > 0) return null
   const model = `--model ${fingerprint.slice(0, 16)} --provider ${provider}`
-  return `npx patchbay patch ${model} --request ${quoted(canonicalJson(sweepRequest.parse(question)))}`
+  return `npx patchbay patch ${model} --request ${quoted(canonicalJson(requestOf(question)))}`
 }

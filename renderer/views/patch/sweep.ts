@@ -11,7 +11,16 @@ import { services } from '../../services'
 import { useEngine } from '../../stores/engine'
 import { useJobs } from '../../stores/jobs'
 
-export type SweepQuestion = Omit<CallInput<'sweep.run'>, 'order' | 'known'>
+type PlacesQuestion = Omit<CallInput<'sweep.run'>, 'order' | 'known'>
+export type PathsQuestion = Omit<CallInput<'sweep.paths'>, 'order' | 'known'>
+/** A sweep over places, or over senders that receivers hear. */
+export type SweepQuestion = PlacesQuestion | PathsQuestion
+
+export const isPaths = (question: SweepQuestion): question is PathsQuestion => 'receivers' in question
+
+/** Tells sweeps apart. Tensors by their names: another tensor has another one (see tensor-source.ts). */
+export const sweepKey = (question: SweepQuestion): string =>
+  JSON.stringify({ ...question, tensors: undefined })
 
 export interface Sweep {
   plan: Readonly<ShallowRef<SweepPlan | null>>
@@ -43,7 +52,7 @@ export function useSweep(question: () => SweepQuestion | null, { title, order }:
   const jobs = useJobs()
   const plan = shallowRef<SweepPlan | null>(null)
   const raw = shallowRef(new Float32Array())
-  const known = new Set<number>()
+  const found = new Set<number>()
   const done = ref(0)
   const total = ref(0)
   const running = ref(false)
@@ -53,7 +62,7 @@ export function useSweep(question: () => SweepQuestion | null, { title, order }:
   let abort: AbortController | null = null
 
   function clear(): void {
-    known.clear()
+    found.clear()
     plan.value = null
     raw.value = new Float32Array()
     done.value = total.value = 0
@@ -73,7 +82,7 @@ export function useSweep(question: () => SweepQuestion | null, { title, order }:
     }
     const [, metrics] = progress.raw.shape
     progress.sites.forEach((site, i) => {
-      known.add(site)
+      found.add(site)
       raw.value[site] = progress.raw.data[i * metrics]
     })
     triggerRef(raw)
@@ -91,32 +100,26 @@ export function useSweep(question: () => SweepQuestion | null, { title, order }:
     error.value = null
     const job = jobs.start(title, () => mine.abort())
     const since = performance.now()
-    const before = known.size
-    const sites = Int32Array.from(known)
+    const before = found.size
+    const sites = Int32Array.from(found)
     try {
-      const output = await services().engine.call(
-        'sweep.run',
-        {
-          ...asked,
-          order: order?.(),
-          ...(before === 0
-            ? {}
-            : {
-                known: {
-                  sites,
-                  raw: { shape: [before, 1], data: Float32Array.from(sites, (site) => raw.value[site]) },
-                },
-              }),
+      const known = {
+        sites,
+        raw: { shape: [before, 1], data: Float32Array.from(sites, (site) => raw.value[site]) },
+      }
+      const already = { order: order?.(), ...(before === 0 ? {} : { known }) }
+      const options = {
+        signal: mine.signal,
+        onProgress: (progress: CallProgress<'sweep.run'>) => {
+          if (abort !== mine) return
+          take(progress, since, before)
+          job.progress(progress.total === 0 ? 1 : progress.done / progress.total)
         },
-        {
-          signal: mine.signal,
-          onProgress: (progress) => {
-            if (abort !== mine) return
-            take(progress, since, before)
-            job.progress(progress.total === 0 ? 1 : progress.done / progress.total)
-          },
-        },
-      )
+      }
+      const { engine } = services()
+      const output = isPaths(asked)
+        ? await engine.call('sweep.paths', { ...asked, ...already }, options)
+        : await engine.call('sweep.run', { ...asked, ...already }, options)
       if (abort !== mine) return
       plan.value = output.plan
       raw.value = output.raw.data.slice(0, output.raw.data.length / output.raw.shape[0])
@@ -139,7 +142,7 @@ export function useSweep(question: () => SweepQuestion | null, { title, order }:
 
   const key = computed(() => {
     const asked = question()
-    return asked === null ? null : JSON.stringify(asked)
+    return asked === null ? null : sweepKey(asked)
   })
   let timer: ReturnType<typeof setTimeout> | undefined
   watch(

@@ -15,7 +15,7 @@ export class FakeShell implements ShellBridge {
   #stateListeners = new Set<(state: EngineState) => void>()
   #commandListeners = new Set<(command: ShellCommand) => void>()
 
-  async openModelDialog(): Promise<string | null> {
+  async choosePath(): Promise<string | null> {
     return this.chosen
   }
   async saveFile(file: {

@@ -40,3 +40,28 @@ export function button({ view }: MountedView, text: string): DOMWrapper<HTMLButt
 /** What a call was asked with, each time. */
 export const asked = <N extends CallName>({ engine }: MountedView, name: N): CallArguments<N>[] =>
   engine.made.filter((call) => call.name === name).map(({ input }) => input as CallArguments<N>)
+
+/** The sweeps over grids that were asked for; the metrics' own values are asked for with a single place. */
+export const sweeps = (mounted: MountedView): CallArguments<'sweep.run'>[] =>
+  asked(mounted, 'sweep.run').filter(({ target }) => target.kind === 'grid')
+
+/** Chooses an option of a select, by the keyboard. */
+export async function choose({ view }: MountedView, label: string, option: string): Promise<void> {
+  await view.get(`[role="combobox"][aria-label="${label}"]`).trigger('keydown', { key: 'Enter' })
+  await settle()
+  const found = Array.from(document.querySelectorAll<HTMLElement>('[role="option"]')).find(
+    ({ textContent }) => textContent?.trim().startsWith(option),
+  )
+  if (found === undefined) throw new Error(`no option ${option}`)
+  found.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
+  await settle(16)
+}
+
+/** Writes into a text field, and submits its form where it has one. */
+export async function writeInto({ view }: MountedView, label: string, text: string): Promise<void> {
+  const field = view.get(`[aria-label="${label}"]`)
+  await field.setValue(text)
+  const form = field.element.closest('form')
+  if (form !== null) form.dispatchEvent(new Event('submit', { cancelable: true }))
+  await settle(16)
+}

@@ -1,7 +1,8 @@
 /** Answers of a sweep: layers × positions or heads, finished in two batches, its values told apart by their site. */
+import type { CallArguments, CallOutput } from '../../../preload/api'
 import type { SweepPlan } from '../../../preload/sweep'
 import type { ModelDescription } from '../../../preload/model'
-import type { Answers } from './synthetic-engine'
+import type { Answers, Context } from './synthetic-engine'
 import { evidenceOf } from './synthetic-views'
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
@@ -23,53 +24,25 @@ function patterns(rows: number, heads: number, n: number): { shape: number[]; da
 
 export function sweepAnswers(model: ModelDescription): Answers {
   return {
-    'sweep.run': ({ pairs, direction, target, known }, { progress, signal }) => {
-      if (target.kind !== 'grid') throw new Error('only grids here')
-      const [pair] = pairs
-      const positions = (direction === 'noising' ? pair.clean : pair.corrupt).length
-      const axes: SweepPlan['axes'] = [
-        { name: 'layer', values: target.layers ?? range(model.layers) },
-        ...target.by.map((name) => ({ name, values: range(name === 'position' ? positions : model.heads) })),
-      ]
-      const shape = axes.map(({ values }) => values.length)
-      const plan: SweepPlan = {
-        axes,
-        shape,
-        ends: [{ clean: 3, corrupt: -1, problem: null }],
-        hooks: axes[0].values.map((layer) => `blocks.${layer}.hook_resid_pre`),
-      }
-      const total = shape.reduce((a, b) => a * b, 1)
-      const had = new Set(known?.sites ?? [])
-      const missing = range(total).filter((site) => !had.has(site))
-      const half = Math.ceil(missing.length / 2)
-      let done = had.size
-      progress({ kind: 'plan', plan, done, total })
-      for (const batch of [missing.slice(0, half), missing.slice(half)]) {
-        if (signal.aborted) break
-        done += batch.length
-        progress({
-          kind: 'values',
-          sites: Int32Array.from(batch),
-          raw: { shape: [batch.length, 1], data: Float32Array.from(batch, patchedMetric) },
-          done,
-          total,
-        })
-      }
-      const raw = { shape: [1, ...shape], data: Float32Array.from(range(total), patchedMetric) }
-      return {
-        evidence: evidenceOf(model, pair.clean),
-        source: evidenceOf(model, pair.corrupt),
-        direction,
-        plan,
-        raw,
-        normalised: [{ shape, data: raw.data.map((value) => (value + 1) / 4) }],
-        computed: total - 1,
-        unchanged: 1,
-        seconds: 0.25,
-        way: 'wave',
-        notes: [],
-      }
-    },
+    'sweep.run': (input, context) => swept(model, input, context),
+    'sweep.paths': (input, context) => swept(model, input, context),
+    'sweep.scrub': ({ pairs, direction, keep, draws, metrics }) => ({
+      evidence: evidenceOf(model, pairs[0].clean),
+      direction,
+      ends: metrics.map(() => ({ clean: 3, corrupt: -1, problem: null })),
+      circuits: keep.map((places) => {
+        // More kept, nearer to clean; draws lie evenly about the mean.
+        const mean = -1 + (4 * places.length) / (places.length + 1)
+        const values = range(draws).map((draw) => mean + (draw - (draws - 1) / 2) / 8)
+        return {
+          kept: places.length,
+          replaced: model.layers * (model.heads + 1) - places.length,
+          values: { shape: [1, draws], data: Float32Array.from(values) },
+          mean: [mean],
+          normalised: [(mean + 1) / 4],
+        }
+      }),
+    }),
     'sweep.site': ({ pairs, direction }) => ({
       request: {
         ...evidenceOf(model, direction === 'noising' ? pairs[0].clean : pairs[0].corrupt).request,
@@ -109,5 +82,72 @@ export function sweepAnswers(model: ModelDescription): Answers {
         finish: 'length' as const,
       })),
     }),
+  }
+}
+
+function swept(
+  model: ModelDescription,
+  { pairs, direction, target, metrics, known }: CallArguments<'sweep.run'>,
+  { progress, signal }: Pick<Context<'sweep.run'>, 'progress' | 'signal'>,
+): CallOutput<'sweep.run'> {
+  const [pair] = pairs
+  const positions = (direction === 'noising' ? pair.clean : pair.corrupt).length
+  const sizes = { position: positions, head: model.heads, unit: model.dModel }
+  const axes: SweepPlan['axes'] =
+    target.kind === 'grid'
+      ? [
+          { name: 'layer', values: target.layers ?? range(model.layers) },
+          ...target.by.map((name) => ({ name, values: range(sizes[name]) })),
+        ]
+      : target.kind === 'sites'
+        ? [{ name: 'site', values: range(target.sites.length) }]
+        : [
+            { name: 'feature', values: range(target.top) },
+            { name: 'position', values: range(positions) },
+          ]
+  const shape = axes.map(({ values }) => values.length)
+  const plan: SweepPlan = {
+    axes,
+    shape,
+    ends: metrics.map(() => ({ clean: 3, corrupt: -1, problem: null })),
+    hooks: axes[0].values.map((layer) => `blocks.${layer}.hook_resid_pre`),
+  }
+  const total = shape.reduce((a, b) => a * b, 1)
+  const had = new Set(known?.sites ?? [])
+  const missing = range(total).filter((site) => !had.has(site))
+  const half = Math.ceil(missing.length / 2)
+  let done = had.size
+  progress({ kind: 'plan', plan, done, total })
+  for (const batch of [missing.slice(0, half), missing.slice(half)]) {
+    if (signal.aborted) break
+    done += batch.length
+    progress({
+      kind: 'values',
+      sites: Int32Array.from(batch),
+      raw: {
+        shape: [batch.length, metrics.length],
+        data: Float32Array.from(batch.flatMap((site) => metrics.map(() => patchedMetric(site)))),
+      },
+      done,
+      total,
+    })
+  }
+  const one = Float32Array.from(range(total), patchedMetric)
+  const raw = {
+    shape: [metrics.length, ...shape],
+    data: Float32Array.from(metrics.flatMap(() => Array.from(one))),
+  }
+  return {
+    evidence: evidenceOf(model, pair.clean),
+    source: evidenceOf(model, pair.corrupt),
+    direction,
+    plan,
+    raw,
+    normalised: metrics.map(() => ({ shape, data: one.map((value) => (value + 1) / 4) })),
+    computed: total - 1,
+    unchanged: 1,
+    seconds: 0.25,
+    way: 'wave',
+    notes: [],
   }
 }

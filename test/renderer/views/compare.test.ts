@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { PatchbayError } from '../../../preload/errors'
 import type { AlignedPair } from '../../../preload/views'
+import { alignedKind } from '../../../renderer/components/aligned-kind'
 import { usePrompt } from '../../../renderer/stores/prompt'
 import { useSelection } from '../../../renderer/stores/selection'
 import {
-  kindOf,
   minus,
   onPairs,
   pairAt,
@@ -28,8 +28,8 @@ const pairs: AlignedPair[] = [
 
 describe('an alignment', () => {
   it('says what each pair is, and how many there are of each', () => {
-    expect(pairs.map(kindOf)).toEqual(['same', 'changed', 'same', 'only-right'])
-    expect(kindOf({ left: 1, right: null, same: false })).toBe('only-left')
+    expect(pairs.map(alignedKind)).toEqual(['same', 'changed', 'same', 'only-right'])
+    expect(alignedKind({ left: 1, right: null, same: false })).toBe('only-left')
     expect(summary(pairs)).toBe('2 the same, 1 changed, 1 only right')
   })
 

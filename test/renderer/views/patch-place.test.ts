@@ -32,21 +32,23 @@ describe('a patched distribution', () => {
 describe('a closer look', () => {
   const next = (ids: number[]) =>
     ({ top: ids.map((id, i) => ({ ...syntheticToken(id), probability: 0.5 - i / 10 })) }) as NextTokens
-  it('shows what the patched run and both prompts expect most, unknown baselines as gaps', () => {
-    const p = Float64Array.of(0.1, 0.2, 0.7)
-    const baselines = { clean: next([2]), corrupt: null }
-    expect(shownIds(p, baselines)).toEqual([2, 1, 0])
-    expect(distributionOf([2, 0].map(syntheticToken), p, baselines)).toEqual({
+  it('shows what the patched run, the base and the other prompt expect most, what is unknown as gaps', () => {
+    const rows = { patched: Float64Array.of(0.1, 0.2, 0.7), base: Float64Array.of(0.6, 0.4, 0) }
+    expect(shownIds(rows, next([2]))).toEqual([2, 1, 0])
+    expect(distributionOf([2, 0].map(syntheticToken), rows, next([2]))).toEqual({
       patched: [0.7, 0.1],
-      clean: [0.5, NaN],
-      corrupt: [NaN, NaN],
+      base: [0, 0.6],
+      other: [0.5, NaN],
     })
+    expect(distributionOf([syntheticToken(1)], rows, null).other).toEqual([NaN])
   })
 
   it('is the difference of one head’s patterns, blank behind the query', () => {
     // [2, 2, 2, 2]: patched then base; head 1 is asked for.
     const data = Float32Array.of(1, 0, 0.5, 0.5, 1, 0, 0.75, 0.25, 1, 0, 0.5, 0.5, 1, 0, 0.25, 0.75)
     expect([...attentionChange({ shape: [2, 2, 2, 2], data }, 1)]).toEqual([0, NaN, 0.5, -0.5])
+    // Only the queries that a patch at the last position can change.
+    expect([...attentionChange({ shape: [2, 2, 2, 2], data }, 1, 1)]).toEqual([0.5, -0.5])
   })
 
   it('begins with the first layer whose attention it can reach', () => {
@@ -73,7 +75,7 @@ describe('the place of a site', () => {
   it('has a layer and a position, or a head', () => {
     const axes = [layers, { name: 'head' as const, values: [0, 1] }]
     const place = placeAt({ axes, shape: [3, 2], hooks }, 3)
-    expect(place).toEqual({ index: 3, hook: hooks[1], layer: 1, head: 1, position: null })
+    expect(place).toEqual({ index: 3, hook: hooks[1], layer: 1, head: 1, position: null, feature: null })
     expect(placeText(place)).toBe('blocks.1.attn.hook_z, head 1')
   })
 
@@ -89,7 +91,20 @@ describe('the place of a site', () => {
       layer: 2,
       head: 1,
       position: 2,
+      feature: null,
     })
+  })
+})
+
+describe('the place of a feature', () => {
+  it('has the hook point of its dictionary, and that one’s layer', () => {
+    const axes = [
+      { name: 'feature' as const, values: [7, 90] },
+      { name: 'position' as const, values: [0, 1, 2] },
+    ]
+    const place = placeAt({ axes, shape: [2, 3], hooks: ['blocks.2.hook_resid_post'] }, 4)
+    expect(place).toMatchObject({ layer: 2, position: 1, feature: 90 })
+    expect(placeText(place)).toBe('blocks.2.hook_resid_post, feature 90, position 1')
   })
 })
 

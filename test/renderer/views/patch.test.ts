@@ -10,7 +10,7 @@ import { violations } from '../support/accessible'
 import { encodeByWords } from '../support/encode-by-words'
 import { withLayout } from '../support/layout'
 import { settle } from '../support/mount-view'
-import { asked, button, patchView, secondPrompt } from '../support/patch-view'
+import { asked, button, choose, patchView, secondPrompt, sweeps } from '../support/patch-view'
 import { syntheticEngine } from '../support/synthetic-engine'
 import { patchedMetric } from '../support/synthetic-sweep'
 
@@ -41,8 +41,8 @@ describe('the patch view', () => {
   const { open } = patchView()
   it('sweeps the residual stream at once, what was estimated largest first', async () => {
     const opened = await open()
-    const [request] = asked(opened, 'sweep.run')
-    expect(asked(opened, 'sweep.run')).toHaveLength(1)
+    const [request] = sweeps(opened)
+    expect(sweeps(opened)).toHaveLength(1)
     expect(request).toMatchObject({
       direction: 'denoising',
       source: { kind: 'prompt' },
@@ -119,12 +119,12 @@ describe('the patch view', () => {
     await settle(16)
     expect(usePrompt().drafts.B.text).toBe(secondPrompt)
     expect(opened.view.text()).not.toContain('Patching needs two prompts')
-    expect(asked(opened, 'sweep.run').length).toBeGreaterThan(0)
+    expect(sweeps(opened).length).toBeGreaterThan(0)
   })
 
   it('lists places by size above a threshold, and selects from the list', async () => {
     const opened = await open()
-    const rows = opened.view.findAll('tbody tr')
+    const rows = opened.view.get('[aria-label="Places by effect"]').findAll('tbody tr')
     expect(rows).toHaveLength(Math.min(100, 4 * (usePrompt().slots.B.tokens?.length ?? 0)))
     expect(rows[0].text()).toContain('1')
     await rows[0].get('button').trigger('click')
@@ -150,7 +150,7 @@ describe('the patch view', () => {
       'sweep.run': async (input, context) => {
         const run = answers['sweep.run']
         if (run === undefined) throw new Error('no answer')
-        if (input.known !== undefined) return run(input, context)
+        if (input.known !== undefined || input.target.kind !== 'grid') return run(input, context)
         let batches = 0
         hold = new Promise((resolve) => (release = resolve))
         // The first half arrives, then it takes its time.
@@ -170,7 +170,7 @@ describe('the patch view', () => {
     expect(opened.view.text()).toMatch(/stopped at \d+ of \d+ places/)
     await button(opened, 'Go on').trigger('click')
     await settle(16)
-    const [, again] = asked(opened, 'sweep.run')
+    const [, again] = sweeps(opened)
     expect(again.known?.sites.length).toBe(Math.ceil((4 * (usePrompt().slots.B.tokens?.length ?? 0)) / 2))
     expect(opened.view.text()).toContain('places in 0.25 s')
   })
@@ -179,15 +179,13 @@ describe('the patch view', () => {
     const opened = await open()
     await button(opened, 'Seven').trigger('click')
     await settle(24)
-    const swept = asked(opened, 'sweep.run').map(({ target }) =>
-      target.kind === 'grid' ? target.component : '',
-    )
+    const swept = sweeps(opened).map(({ target }) => (target.kind === 'grid' ? target.component : ''))
     expect([...new Set(swept)].sort()).toEqual(['attn_out', 'k', 'mlp_out', 'q', 'resid_pre', 'v', 'z'])
   })
 
   it('pairs positions where the prompts differ in length, and says so', async () => {
     const opened = await open({}, 'When Mary and John went to the old park , Mary gave a drink to')
-    expect(asked(opened, 'sweep.run').at(-1)?.pairs[0].alignment).toBe('auto')
+    expect(sweeps(opened).at(-1)?.pairs[0].alignment).toBe('auto')
     expect(opened.view.text()).toContain('positions are paired by edit distance')
   })
 
@@ -198,11 +196,12 @@ describe('the patch view', () => {
       'sweep.run': async (input, context) => {
         const output = await answers['sweep.run']?.(input, context)
         if (output === undefined) throw new Error('no answer')
-        return { ...output, plan: { ...output.plan, ends: [{ clean: 3, corrupt: 3, problem }] } }
+        const ends = output.plan.ends.map(() => ({ clean: 3, corrupt: 3, problem }))
+        return { ...output, plan: { ...output.plan, ends } }
       },
     })
     expect(opened.view.text()).toContain(problem)
-    expect(opened.view.find('table').text()).toContain('effect')
+    expect(opened.view.get('[aria-label="Places by effect"]').text()).toContain('effect')
   })
 
   it('asks for a second prompt, and shows an error with its next step', async () => {
@@ -220,6 +219,53 @@ describe('the patch view', () => {
 
   it('is accessible', async () => {
     const opened = await open()
+    expect(await violations(opened.view.element as Element)).toEqual([])
+  })
+})
+
+describe('the metrics of the patch view', () => {
+  withLayout()
+  const { open } = patchView()
+
+  it('shows every metric for clean and corrupt, and chooses one by a click', async () => {
+    const opened = await open()
+    // They come after the map.
+    await new Promise((resolve) => setTimeout(resolve, 450))
+    await settle()
+    const table = opened.view.get('table.ends')
+    expect(table.findAll('tbody tr').map((row) => row.get('button').text())).toEqual([
+      'Logit difference',
+      'Logit',
+      'Log-probability',
+      'Probability',
+      'Rank',
+      'KL from clean',
+    ])
+    expect(table.get('tbody tr').text()).toContain('3−1')
+    await table.findAll('button')[3].trigger('click')
+    await settle(16)
+    expect(sweeps(opened).at(-1)?.metrics).toEqual([{ kind: 'probability', token: 4, position: 'last' }])
+  })
+
+  it('measures a weighted sum over the tokens that are clicked', async () => {
+    const opened = await open()
+    await choose(opened, 'Metric', 'Weighted sum')
+    expect(opened.view.text()).toContain('Choose tokens: click one to count it')
+    const before = sweeps(opened).length
+    const [first] = opened.view.findAll('.tokens .name')
+    await first.trigger('click')
+    await opened.view.findAll('.tokens .minus')[1].trigger('click')
+    const weight = opened.view.findAll<HTMLInputElement>('[aria-label^="Weight of"]')[1]
+    weight.element.value = '-0.5'
+    await weight.trigger('change')
+    await settle(16)
+    expect(sweeps(opened).length).toBeGreaterThan(before)
+    expect(sweeps(opened).at(-1)?.metrics).toEqual([
+      { kind: 'linear', of: 'logits', tokens: [4, 5], weights: [1, -0.5], position: 'last' },
+    ])
+    weight.element.value = 'nothing'
+    await weight.trigger('change')
+    expect(weight.element.value).toBe('-0.5')
     expect(await violations(opened.view.element as Element)).toEqual([])
   })
 })

@@ -1,4 +1,4 @@
-/** The jobs as the train view lists them: followed while they wait or run, with their loss curves. */
+/** Jobs of some kinds as a view lists them: followed while they wait or run, with their loss curves. */
 import {
   computed,
   onScopeDispose,
@@ -9,11 +9,11 @@ import {
   type Ref,
   type ShallowRef,
 } from 'vue'
-import { asPatchbayError, fromWire, type PatchbayError } from '../../../preload/errors'
-import type { JobRecord, LossPoint } from '../../../preload/jobs'
-import { services } from '../../services'
+import { asPatchbayError, fromWire, type PatchbayError } from '../../preload/errors'
+import type { JobRecord, LossPoint } from '../../preload/jobs'
+import { services } from '../services'
 
-export interface TrainJobs {
+export interface JobList {
   /** Newest first. */
   jobs: ComputedRef<readonly JobRecord[]>
   /** The list was read at least once. */
@@ -25,14 +25,15 @@ export interface TrainJobs {
   points: ComputedRef<readonly LossPoint[]>
   choose: (id: string | null) => void
   refresh: () => Promise<void>
-  start: (kind: string, input: unknown) => Promise<void>
+  start: (kind: string, input: unknown) => Promise<JobRecord>
   change: (what: 'cancel' | 'pause' | 'resume', id: string) => Promise<void>
   remove: (id: string) => Promise<void>
 }
 
 const isActive = ({ state }: JobRecord): boolean => state === 'queued' || state === 'running'
 
-export function useTrainJobs(): TrainJobs {
+/** @param mine which kinds of jobs the view is about */
+export function useJobList(mine: (kind: string) => boolean): JobList {
   const records = shallowReactive(new Map<string, JobRecord>())
   const curves = shallowReactive(new Map<string, readonly LossPoint[]>())
   const loaded = ref(false)
@@ -52,11 +53,12 @@ export function useTrainJobs(): TrainJobs {
     try {
       const list = await services().engine.call('jobs.list', {})
       records.clear()
-      for (const job of list.jobs) records.set(job.id, job)
+      const jobs = list.jobs.filter(({ kind }) => mine(kind))
+      for (const job of jobs) records.set(job.id, job)
       loaded.value = true
       const [problem] = [list.warning, ...list.unreadable.map((each) => each.error)]
       if (problem) error.value = fromWire(problem)
-      for (const job of list.jobs) if (isActive(job)) void follow(job.id)
+      for (const job of jobs) if (isActive(job)) void follow(job.id)
     } catch (thrown) {
       error.value = asPatchbayError(thrown)
     }
@@ -95,10 +97,11 @@ export function useTrainJobs(): TrainJobs {
     chosenId.value = id
     if (id !== null) void follow(id)
   }
-  async function start(kind: string, input: unknown): Promise<void> {
+  async function start(kind: string, input: unknown): Promise<JobRecord> {
     const job = await services().engine.call('jobs.start', { kind, input })
     records.set(job.id, job)
     choose(job.id)
+    return job
   }
   async function change(what: 'cancel' | 'pause' | 'resume', id: string): Promise<void> {
     const job = await services().engine.call(`jobs.${what}`, { id })

@@ -1,0 +1,13 @@
+/** Outputs in words. */
+import type { CollectionOutput } from '../../../../preload/collections'
+import { formatNumber } from '../../../charts/numbers'
+
+/** "[pos, d_model 128] · float16, at most 0.05 % off" */
+export function outputHint({ dims, sizes, dtype, error }: CollectionOutput): string {
+  const shape = dims.map((dim, i) => (sizes[i] === null ? dim : `${dim} ${sizes[i]}`)).join(', ')
+  const off = error === 0 ? 'exact' : `at most ${formatNumber(100 * error, 2)} % off`
+  return `[${shape}] · ${dtype}, ${off}`
+}
+
+/** Size of the last axis; null where it is none of fixed size. */
+export const widthOf = ({ sizes }: CollectionOutput): number | null => sizes.at(-1) ?? null
