@@ -5,7 +5,10 @@
 import { z } from 'zod'
 import { attributionCalls } from './attribution'
 import { certificate, certificateProgress } from './certificate'
+import { collectionCalls } from './collections'
+import { datasetCalls } from './datasets'
 import { wireError } from './errors'
+import { extractionCalls } from './extraction'
 import {
   libraryEntry,
   modelDescription,
@@ -258,6 +261,9 @@ export const calls = {
   ...sweepCalls,
 
   ...jobCalls,
+  ...datasetCalls,
+  ...extractionCalls,
+  ...collectionCalls,
 
   'preset.list': {
     input: nothing,

@@ -84,14 +84,8 @@ ipcRenderer.on(enginePortChannel, (event: { ports: readonly EnginePort[] }, valu
   window.postMessage(message.data, window.location.origin, event.ports)
 })
 
-const chooseCalls = {
-  file: 'model.chooseFile',
-  folder: 'model.chooseFolder',
-  reference: 'reference.chooseFolder',
-} as const
-
 const bridge: ShellBridge = {
-  openModelDialog: (kind) => call(chooseCalls[kind], {}),
+  choosePath: (kind) => call('path.choose', { kind }),
   saveFile: ({ suggestedName, bytes, filters, beside }) =>
     call('file.save', { suggestedName, bytes, filters, beside }),
   openFile: ({ filters, maxBytes }) => call('file.open', { filters, maxBytes }),

@@ -7,7 +7,16 @@ import { z } from 'zod'
 import { asPatchbayError, errorCodes, PatchbayError, wireError, type WireError } from './errors'
 import { modelSource } from './model'
 
-export const viewNames = ['prompt', 'layers', 'compare', 'patch', 'attribution', 'train', 'steer'] as const
+export const viewNames = [
+  'prompt',
+  'layers',
+  'compare',
+  'patch',
+  'attribution',
+  'train',
+  'data',
+  'steer',
+] as const
 export type ViewName = (typeof viewNames)[number]
 
 export const themeNames = ['system', 'light', 'dark'] as const
@@ -114,10 +123,24 @@ export const eventChannel = (name: ShellEventName): string => `patchbay:event:${
 
 // ---- calls: window → shell ----
 
+/**
+ * What a path is chosen for; the dialog has a title and filters by that. A model's file or folder, a reference to compare one
+ * with, a data set's file or folder, a file of directions, a SAELens dictionary, the folder that an export is written into.
+ */
+export const pathKinds = [
+  'model-file',
+  'model-folder',
+  'reference-folder',
+  'data-file',
+  'data-folder',
+  'tensor-file',
+  'dictionary-folder',
+  'export-folder',
+] as const
+export type PathKind = (typeof pathKinds)[number]
+
 export const shellCalls = {
-  'model.chooseFile': { input: nothing, output: filePath.nullable() },
-  'model.chooseFolder': { input: nothing, output: filePath.nullable() },
-  'reference.chooseFolder': { input: nothing, output: filePath.nullable() },
+  'path.choose': { input: z.object({ kind: z.enum(pathKinds) }), output: filePath.nullable() },
   'file.save': {
     input: z.object({
       suggestedName: z.string().max(1000),
@@ -182,8 +205,8 @@ export const launchArgument = '--patchbay-launch='
  * The `on…` functions return a function that ends the subscription.
  */
 export interface ShellBridge {
-  /** Asks for a model, or for the folder of a reference to compare one with; null when the person closes the dialog. */
-  openModelDialog(kind: 'file' | 'folder' | 'reference'): Promise<string | null>
+  /** Asks for a path by what it is for; null when the person closes the dialog. */
+  choosePath(kind: PathKind): Promise<string | null>
   /**
    * Asks where to save, then writes the file whole or not at all; what goes `beside` it into a file of the same name with
    * `.provenance.json` behind it.

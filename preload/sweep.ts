@@ -164,15 +164,16 @@ export type SweepRequestInput = z.input<typeof sweepRequest>
 const ofModel = { model: modelHandle, tensors }
 export const sweepInput = sweepRequest.extend({ ...ofModel, order, known: knownSites.optional() })
 
+const paths = {
+  receivers: z.array(patchPlace).min(1).max(4096),
+  /** What keeps the base's value on the way: heads and MLPs, or heads alone (Wang et al. 2022). */
+  frozen: z.enum(['heads-and-mlps', 'heads']).default('heads-and-mlps'),
+}
 /**
  * Path patching (Goldowsky-Dill et al. 2023): each sender alone (target) writes what the source has there; what lies between
  * stays as in the base run; the receivers compute their value anew from that, and all else follows from them.
  */
-export const pathRequest = sweepRequest.extend({
-  receivers: z.array(patchPlace).min(1).max(4096),
-  /** What keeps the base's value on the way: heads and MLPs, or heads alone (Wang et al. 2022). */
-  frozen: z.enum(['heads-and-mlps', 'heads']).default('heads-and-mlps'),
-})
+export const pathRequest = sweepRequest.extend(paths)
 export type PathRequest = z.infer<typeof pathRequest>
 export type PathRequestInput = z.input<typeof pathRequest>
 export const pathInput = pathRequest.extend({ ...ofModel, order, known: knownSites.optional() })
@@ -267,6 +268,15 @@ export const scrubResult = z.object({
 })
 export type ScrubResult = z.infer<typeof scrubResult>
 
+/** A run as a request that anybody can repeat. */
+export const siteRun = z.object({
+  request: runRequest,
+  tensors: z.record(z.string(), floatTensor),
+  /** How many of its interventions, the first ones, make the base itself (noise); those behind them patch it. */
+  base: index,
+})
+export type SiteRun = z.infer<typeof siteRun>
+
 /** The calls, as `calls` in api.ts takes them. A cancelled sweep has streamed what it found: give it back as `known`. */
 export const sweepCalls = {
   'sweep.run': { input: sweepInput, output: sweepResult, progress: sweepProgress },
@@ -276,10 +286,19 @@ export const sweepCalls = {
     output: scrubResult,
     progress: z.object({ done: index, total: index }),
   },
-  /** The run of one site of one pair as a request of its own, for `run.execute`: with captures and all logits if wanted. */
+  /**
+   * The run of one site of one pair as a request of its own, for `run.execute`: with captures and all logits if wanted. With
+   * receivers the second run of path patching from that sender.
+   */
   'sweep.site': {
-    input: sweepRequest.extend({ ...ofModel, site: index, pair: index.default(0) }),
-    output: z.object({ request: runRequest, tensors: z.record(z.string(), floatTensor) }),
+    input: sweepRequest.extend({
+      ...ofModel,
+      receivers: paths.receivers.optional(),
+      frozen: paths.frozen,
+      site: index,
+      pair: index.default(0),
+    }),
+    output: siteRun,
     progress: z.null(),
   },
 } satisfies Record<string, { input: z.ZodType; output: z.ZodType; progress: z.ZodType }>

@@ -6,6 +6,9 @@ import { addBench } from './bench/command'
 import { addAttribute } from './commands/attribute'
 import { addCache } from './commands/cache'
 import { addCertify } from './commands/certify'
+import { addDataset } from './commands/dataset'
+import { addCollection } from './commands/collection'
+import { addExtract } from './commands/extract'
 import { addGenerate } from './commands/generate'
 import { addHub } from './commands/hub'
 import { addJob } from './commands/job'
@@ -35,6 +38,9 @@ async function main(): Promise<void> {
     addBench,
     addModels,
     addCache,
+    addCollection,
+    addDataset,
+    addExtract,
     addHub,
     addScreenshot,
     addTrain,

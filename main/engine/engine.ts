@@ -11,7 +11,9 @@ import { CertificateStore } from '../analysis/parity/store'
 import { DiskCaptures } from '../cache/disk'
 import { CaptureMemory } from '../cache/memory'
 import { ActivationStore } from '../cache/store/store'
+import { KeptReadouts } from '../cache/readouts'
 import { SweepStore } from '../cache/sweeps'
+import { Collections } from '../collections/collections'
 import { openHub, type Hub } from '../models/hub'
 import { Library } from '../models/library'
 import { onnxruntimeVersion, providerReports } from '../runtime'
@@ -22,6 +24,7 @@ import { keepHeapSmall } from './heap'
 import { createHandlers } from './handlers'
 import { EngineJobs } from './jobs'
 import { OpenModels } from './open-models'
+import { directionsOf, openWithin } from './extraction'
 import { WaveSizes } from './wave-sizes'
 
 export interface EngineOptions {
@@ -50,6 +53,9 @@ export class Engine {
   readonly jobs: EngineJobs
   /** Activations on disk. */
   readonly activations: DiskCaptures
+  /** What was extracted from data sets. */
+  readonly collections: Collections
+  private readonly readouts: KeptReadouts
   private readonly handlers: Handlers
   private readonly connections = new Set<Connection>()
   private ticker: NodeJS.Timeout | null = null
@@ -66,12 +72,18 @@ export class Engine {
       patchbay: version,
       onnxruntime: onnxruntimeVersion,
     })
+    const producer = `patchbay ${version}, onnxruntime ${onnxruntimeVersion}`
+    this.readouts = new KeptReadouts(path.join(options.cacheDir, 'readouts'), producer)
     this.activations = new DiskCaptures(() =>
       ActivationStore.open(path.join(options.dataDir, 'activations'), {
-        producer: `patchbay ${version}, onnxruntime ${onnxruntimeVersion}`,
+        producer,
         onDamage: (error) => console.warn(`A stored activation was set aside: ${error.message}`),
       }),
     )
+    this.collections = new Collections({
+      folder: path.join(options.dataDir, 'collections'),
+      store: () => this.activations.store(),
+    })
     this.waveSizes = new WaveSizes(options.cacheDir)
     this.sweeps = new SweepStore(path.join(options.cacheDir, 'sweeps'))
     this.models = new OpenModels({
@@ -79,6 +91,7 @@ export class Engine {
       cacheDir: options.cacheDir,
       captures: new CaptureMemory(CAPTURE_MEMORY),
       disk: this.activations,
+      readouts: this.readouts,
       library: this.library,
       certificates: this.certificates,
     })
@@ -87,6 +100,12 @@ export class Engine {
       assetsDir: options.assetsDir,
       open: (source, signal) => this.models.open(source, { signal }),
       presets: this.presets,
+      extraction: {
+        open: (source, memory, signal) => openWithin(this, source, memory, signal),
+        collections: this.collections,
+        store: () => this.activations.store(),
+        presetVectors: (id) => directionsOf(this.presets, id),
+      },
     })
     this.handlers = createHandlers(this)
   }
@@ -145,7 +164,9 @@ export class Engine {
     for (const connection of this.connections) connection.cancelAll()
     await this.jobs.close()
     await this.models.closeAll()
+    await this.collections.close()
     await this.activations.close()
+    await this.readouts.close()
   }
 
   private broadcastStatus(): void {

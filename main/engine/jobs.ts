@@ -5,6 +5,7 @@ import type { CallOutput } from '../../preload/api'
 import type { JobChange, JobRecord } from '../../preload/jobs'
 import { JobKinds } from '../jobs/kinds'
 import { dictionaryJob } from '../jobs/kinds/dictionary'
+import { extractJob, type ExtractJobParts } from '../jobs/kinds/extract'
 import type { OpenJobModel } from '../jobs/kinds/job-model'
 import { probeJob } from '../jobs/kinds/probe'
 import { steeringJob } from '../jobs/kinds/steering'
@@ -20,6 +21,7 @@ export interface EngineJobsOptions {
   readonly assetsDir: string
   readonly open: OpenJobModel
   readonly presets: PresetStore
+  readonly extraction: ExtractJobParts
 }
 
 export class EngineJobs {
@@ -28,12 +30,13 @@ export class EngineJobs {
   readonly #curves = new LiveCurves()
   #queue: Promise<LocalQueue> | null = null
 
-  constructor({ folder, assetsDir, open, presets }: EngineJobsOptions) {
+  constructor({ folder, assetsDir, open, presets, extraction }: EngineJobsOptions) {
     this.#store = new JobStore(folder)
     this.#kinds = new JobKinds()
       .add(probeJob(open))
       .add(dictionaryJob(open))
       .add(steeringJob(open, presets))
+      .add(extractJob(extraction))
       .add(trainStoryworldJob(path.join(assetsDir, 'models', 'storyworld')))
   }
 

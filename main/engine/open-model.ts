@@ -154,7 +154,7 @@ export class OpenModel implements SteeringModel, ParityModel, AttributionModel, 
 
   /** A prompt in this model's tokens. @throws PatchbayError `prompt.too-long` beyond the context length */
   async encode(prompt: PromptSpec, signal?: AbortSignal): Promise<EncodedPrompt> {
-    const encoded = await this.tokenizer.encodePrompt(prompt, signal)
+    const encoded = await this.tokenise(prompt, signal)
     const { contextLength, name } = this.description
     if (encoded.tokens.length > contextLength)
       throw new PatchbayError(
@@ -163,6 +163,11 @@ export class OpenModel implements SteeringModel, ParityModel, AttributionModel, 
         { next: 'Shorten the prompt, or open a model with a longer context.', field: 'prompt' },
       )
     return encoded
+  }
+
+  /** A prompt in this model's tokens, however long. */
+  tokenise(prompt: PromptSpec, signal?: AbortSignal): Promise<EncodedPrompt> {
+    return this.tokenizer.encodePrompt(prompt, signal)
   }
 
   /** One parameter as stored, decoded to float32. @throws PatchbayError `input.invalid` for a name that is not there */

@@ -1,40 +1,18 @@
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import os from 'node:os'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { Command } from 'commander'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { addVerify } from '../../main/cli/verify/command'
 import { casesFolder } from '../support/cases'
+import { terminal } from './support/terminal'
 
 const attribution = path.join(casesFolder, 'interop/attribution')
-let folder: string
-let printed: string[]
-
-beforeEach(() => {
-  folder = mkdtempSync(path.join(os.tmpdir(), 'patchbay-verify-'))
-  vi.stubEnv('PATCHBAY_DATA', path.join(folder, 'data'))
-  vi.stubEnv('PATCHBAY_CACHE', path.join(folder, 'cache'))
-  printed = []
-  vi.spyOn(console, 'log').mockImplementation((line: string) => void printed.push(line))
-  process.exitCode = undefined
-})
-afterEach(() => {
-  vi.restoreAllMocks()
-  vi.unstubAllEnvs()
-  process.exitCode = undefined
-  rmSync(folder, { recursive: true, force: true })
-})
-
-async function verify(...words: string[]): Promise<string[]> {
-  const program = new Command('patchbay').exitOverride()
-  addVerify(program)
-  await program.parseAsync(['verify', '--provider', 'cpu', ...words], { from: 'user' })
-  return printed
-}
+const cli = terminal(addVerify)
+const verify = async (...words: string[]): Promise<string[]> =>
+  (await cli.run('verify', '--provider', 'cpu', ...words)).split('\n')
 
 /** A folder as the interop references lie, with one case that Patchbay has no code for. */
 function withUnreadCase(): string {
-  const place = path.join(folder, 'interop')
+  const place = cli.file('interop')
   mkdirSync(path.join(place, 'odd'), { recursive: true })
   writeFileSync(
     path.join(place, 'odd/reference.json'),
@@ -67,7 +45,6 @@ describe('patchbay verify on the cases of other libraries', () => {
     const place = withUnreadCase()
     const lines = await verify(place)
     expect(lines[0]).toMatch(/^FAIL {2}attribution\/llama {2}llama has no weights of its own/)
-    printed.length = 0
     const file = path.join(place, 'attribution/llama/reference.json')
     const reference = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
     writeFileSync(file, JSON.stringify({ ...reference, tokA: 5, checkpoint: '../../etc' }))

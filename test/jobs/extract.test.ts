@@ -7,6 +7,7 @@ import { Engine } from '../../main/engine/engine'
 import type { ExtractInput } from '../../preload/extraction'
 import { extractResult } from '../../preload/extraction'
 import type { JobRecord } from '../../preload/jobs'
+import { runRequest } from '../../preload/run'
 
 const assetsDir = path.join(import.meta.dirname, '../../assets')
 
@@ -88,13 +89,12 @@ describe('an extraction', () => {
         const stored = await open.row(row)
         return { stored, values: await open.valuesOf(stored, hooks[0]) }
       })
-      const request = {
-        version: 1,
+      const request = runRequest.parse({
         model: fingerprint,
         rows: [stored.tokens],
         captures: hooks,
         logits: 'none',
-      } as const
+      })
       const run = await engine.call('run.execute', { model, request })
       expect(run.captures[hooks[0]].data).toEqual(values?.data)
     }

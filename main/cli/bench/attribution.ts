@@ -2,12 +2,12 @@
  * `attribution`: one forward and backward pass that gives the gradients of a logit difference at every layer's residual
  * stream and z, beside the model's own forward pass; and the peak memory of each on a long prompt, in processes of their own.
  */
-import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { runRequest, type RunInput, type RunRequestInput } from '../../../preload/run'
 import type { OpenModel } from '../../engine/open-model'
 import { withModel, type ModelOptions } from '../session'
 import { childArguments, untilPrinted, type Restart } from './child'
+import { highest } from './highest'
 import { measurePair } from './measure'
 import { MEASURED } from './measure-child'
 import { sampleTokens, type BenchContext, type TaskResult } from './tasks'
@@ -74,13 +74,6 @@ export async function measurePeak(options: ModelOptions, pass: MeasuredPass): Pr
     for (let i = 0; i < PASSES; i++) await model.compute(run)
     console.log(MEASURED + JSON.stringify({ peak_mb: (await highest()) / 1024 }))
   })
-}
-
-/** Highest resident memory of this process in KiB. Linux counts into `maxRSS` what the process was forked from. */
-async function highest(): Promise<number> {
-  const status = await readFile('/proc/self/status', 'utf8').catch(() => '')
-  const own = /^VmHWM:\s+(\d+) kB$/m.exec(status)
-  return own === null ? process.resourceUsage().maxRSS : Number(own[1])
 }
 
 function gradients(model: OpenModel, tokens: number[]): RunInput {

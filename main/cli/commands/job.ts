@@ -1,15 +1,16 @@
-/** `patchbay job …`: probes, dictionaries and steering vectors as jobs, followed on a terminal, resumable. */
+/** `patchbay job …`: probes, dictionaries, steering vectors and extractions as jobs, followed on a terminal, resumable. */
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { durationText } from '../../../preload/duration'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import type { JobRecord } from '../../../preload/jobs'
 import type { ModelSourceInput } from '../../../preload/model'
+import { extractResult } from '../../../preload/extraction'
 import { trainingResult, type TrainingResult } from '../../../preload/training'
 import type { Engine } from '../../engine/engine'
-import { forTerminal, printError } from '../output'
-import { progressLine } from '../progress'
+import { follow, lineOf } from '../follow-job'
+import { forTerminal } from '../output'
 import { locate, withEngine } from '../session'
+import { printExtraction } from './extract'
 
 interface StartOptions {
   input: string
@@ -17,12 +18,17 @@ interface StartOptions {
 }
 
 export function addJob(program: Command): void {
-  const job = program.command('job').description('Probes, dictionaries and steering vectors as jobs.')
+  const job = program
+    .command('job')
+    .description('Probes, dictionaries, steering vectors and extractions as jobs.')
   job
     .command('start')
-    .argument('<kind>', 'probe, dictionary, steering or train.storyworld')
+    .argument('<kind>', 'probe, dictionary, steering, extract or train.storyworld')
     .description('Start a job and follow it; Ctrl+C pauses it behind a checkpoint.')
-    .requiredOption('-i, --input <file>', 'its input as JSON (see preload/training.ts for the fields)')
+    .requiredOption(
+      '-i, --input <file>',
+      'its input as JSON (see preload/training.ts and extraction.ts for the fields)',
+    )
     .option(
       '-m, --model <model>',
       'storyworld, a path, or a name from the library; in place of the input’s model',
@@ -31,7 +37,7 @@ export function addJob(program: Command): void {
       withEngine(async (engine, signal) => {
         const input = await inputOf(engine, options)
         const { id } = await engine.call('jobs.start', { kind, input })
-        await follow(engine, id, signal)
+        await followed(engine, id, signal)
       }),
     )
   job
@@ -63,7 +69,7 @@ export function addJob(program: Command): void {
     .action((id: string) =>
       withEngine(async (engine, signal) => {
         await engine.call('jobs.resume', { id })
-        await follow(engine, id, signal)
+        await followed(engine, id, signal)
       }),
     )
   for (const what of ['cancel', 'remove'] as const)
@@ -106,46 +112,16 @@ async function inputOf(engine: Engine, { input, model }: StartOptions): Promise<
   return { ...value, model: { location: await locate(engine, model) } satisfies ModelSourceInput }
 }
 
-/** Shows a job until it ends; an interrupt pauses it. Fails with the job's own error. */
-async function follow(engine: Engine, id: string, signal: AbortSignal): Promise<void> {
-  const line = progressLine()
-  const interrupt = (): void => {
-    console.error('\nStopping behind a checkpoint.')
-    engine.call('jobs.pause', { id }).catch((error: unknown) => printError(asPatchbayError(error)))
-  }
-  signal.addEventListener('abort', interrupt)
-  try {
-    const job = await engine.call(
-      'jobs.watch',
-      { id },
-      {
-        onProgress: ({ job: { progress } }) => {
-          if (progress === null) return
-          const { done, total, what, eta, numbers } = progress
-          const values = Object.entries(numbers).map(([name, value]) => `${name} ${value.toPrecision(4)}`)
-          const left = eta === null ? [] : [`${durationText(eta)} left`]
-          line.show([what, ...values, ...left].join(', '), total === 0 ? 0 : done / total)
-        },
-      },
-    )
-    line.clear()
-    console.log(lineOf(job))
-    if (job.error !== null) throw new PatchbayError(job.error.code, job.error.message, job.error)
-    const result = trainingResult.safeParse(job.result)
-    if (result.success) for (const text of resultLines(result.data)) console.log(forTerminal(text))
-    else if (job.state === 'paused') console.log(`patchbay job resume ${id} goes on from there.`)
-  } finally {
-    line.clear()
-    signal.removeEventListener('abort', interrupt)
-  }
+/** Follows a job, and prints what it gave. */
+async function followed(engine: Engine, id: string, signal: AbortSignal): Promise<void> {
+  printResult(await follow(engine, id, signal))
 }
 
-function lineOf({ id, state, title, progress }: JobRecord): string {
-  const share =
-    progress === null || progress.total === 0
-      ? ''
-      : ` ${Math.floor((100 * progress.done) / progress.total)} %`
-  return `${id}  ${state}${state === 'done' ? '' : share}  ${forTerminal(title)}`
+function printResult({ result: given }: JobRecord): void {
+  const extracted = extractResult.safeParse(given)
+  if (extracted.success) return printExtraction(extracted.data)
+  const result = trainingResult.safeParse(given)
+  if (result.success) for (const text of resultLines(result.data)) console.log(forTerminal(text))
 }
 
 const three = (value: number | null): string => (value === null ? '–' : value.toFixed(3))

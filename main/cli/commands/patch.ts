@@ -1,52 +1,35 @@
 /** `patchbay patch`: the exact effect of patching one component after another, from one prompt into another. */
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { InvalidArgumentError, Option, type Command } from 'commander'
-import { directions, type PatchDirection } from '../../../preload/attribution'
+import { directions } from '../../../preload/attribution'
 import { PatchbayError } from '../../../preload/errors'
-import {
-  sweepAxes,
-  sweepComponents,
-  sweepRequest,
-  type SweepAxis,
-  type SweepComponent,
-  type SweepMetricInput,
-  type SweepRequest,
-  type SweepResult,
-} from '../../../preload/sweep'
+import type { ModelDescription } from '../../../preload/model'
+import { sweepAxes, sweepComponents } from '../../../preload/sweep'
 import { sweepFile, sweepFormats, type SweepFormat } from '../../analysis/patching/export'
-import { invalidInput } from '../../engine/dispatch'
+import { scrubFile, scrubFormats } from '../../analysis/patching/scrub-export'
 import type { Engine } from '../../engine/engine'
 import { writeWhole } from '../../files/durable-file'
-import { forTerminal } from '../output'
 import { progressLine } from '../progress'
 import { withModel, type ModelOptions } from '../session'
 import { withModelOptions } from './model-option'
+import { askedOf, flaggedSweep, type Asked, type AskedWithTensors, type PatchFlags } from './patch-request'
+import { printScrub, printSweep } from './patch-text'
 
-interface PatchOptions extends ModelOptions {
-  clean?: string
-  corrupt?: string
+interface PatchOptions extends ModelOptions, PatchFlags {
   request?: string
-  component: SweepComponent
-  by: SweepAxis[]
-  layers?: number[]
-  dictionary?: string
-  features?: number[]
-  top?: number
-  direction: PatchDirection
-  align?: boolean
-  metric: SweepMetricInput['kind']
-  positive: string[]
-  negative: string[]
+  tensors?: string
   out?: string
   json?: boolean
 }
 
 const metricKinds = ['logit-difference', 'log-probability', 'probability', 'rank', 'kl'] as const
+const dotted = (formats: readonly string[]): string => formats.map((one) => `.${one}`).join(', ')
 
 export function addPatch(program: Command): void {
   withModelOptions(program.command('patch'))
-    .description('Patch activations of one prompt into another, one component after another.')
+    .description(
+      'Patch activations of one prompt into another: each component alone, through paths, or all but some.',
+    )
     .option('--clean <text>', 'the prompt whose activations are put in (denoising)')
     .option('--corrupt <text>', 'the prompt that is run (denoising)')
     .addOption(
@@ -70,35 +53,35 @@ export function addPatch(program: Command): void {
     )
     .option('--positive <text>', 'a right answer, one token; may be repeated', collect, [])
     .option('--negative <text>', 'a wrong answer, one token; may be repeated', collect, [])
-    .option('--request <json or file>', 'a sweep request, as the views copy it, instead of the above')
+    .option(
+      '--request <json or file>',
+      'instead of the above a request as the view copies it: a sweep, path patching, or a scrubbing check',
+    )
+    .option('--tensors <file>', 'a .safetensors file with the tensors that the request names')
     .option(
       '-o, --out <file>',
-      `write the values to this file (${sweepFormats.map((one) => `.${one}`).join(', ')})`,
+      `write the values to this file (${dotted(sweepFormats)}; scrubbing: ${dotted(scrubFormats)})`,
     )
     .option('--json', 'print one JSON object')
-    .action(async (options: PatchOptions) => {
-      const format = options.out === undefined ? null : formatOf(options.out)
-      await withModel(options, async (engine, { handle }, signal) => {
-        const request = await requestOf(options, engine, handle)
-        const line = progressLine()
-        const result = await engine.call(
-          'sweep.run',
-          { model: handle, ...request },
-          {
-            signal,
-            onProgress: ({ done, total }) =>
-              line.show(`site ${done} of ${total}`, total === 0 ? 1 : done / total),
-          },
-        )
-        line.clear()
-        const [pair] = request.pairs
-        const base = request.direction === 'noising' ? pair.clean : pair.corrupt
-        const tokens = await engine.call('tokens.describe', { model: handle, ids: base })
-        const texts = tokens.map(({ text }) => text)
-        if (options.out !== undefined && format !== null)
-          await writeWhole(options.out, sweepFile(result, request, texts, format))
-        if (options.json === true) process.stdout.write(sweepFile(result, request, texts, 'json'))
-        else print(result, texts, options.out)
+    .action(async (options: PatchOptions, command: Command) => {
+      const given = await givenRequest(options, command)
+      // What can not be written is said before anything is computed.
+      const write = writerTo(options.out, given?.kind ?? 'places')
+      await withModel(options, async (engine, model, signal) => {
+        const asked = given ?? {
+          kind: 'places',
+          request: await flaggedSweep(options, engine, model.handle),
+          tensors: {},
+          model: null,
+        }
+        checkModel(asked.model, model)
+        const { file, print } = await computed(engine, model.handle, asked, signal)
+        await write(file)
+        if (options.json === true) process.stdout.write(file('json'))
+        else {
+          print()
+          if (options.out !== undefined) console.log(`written to ${options.out}`)
+        }
       })
     })
 }
@@ -118,120 +101,107 @@ function count(text: string): number {
   return number
 }
 
-function formatOf(file: string): SweepFormat {
-  const extension = path.extname(file).slice(1).toLowerCase()
-  const format = sweepFormats.find((one) => one === extension)
-  if (format !== undefined) return format
-  throw new PatchbayError('input.invalid', `A sweep can not be written as ${JSON.stringify(extension)}.`, {
-    next: `Give a file that ends in ${sweepFormats.map((one) => `.${one}`).join(', ')}.`,
+/** The request that a view copied. @throws PatchbayError `input.invalid` where flags beside it would be ignored */
+async function givenRequest(
+  { request, tensors }: PatchOptions,
+  command: Command,
+): Promise<AskedWithTensors | null> {
+  if (request === undefined) {
+    if (tensors === undefined) return null
+    throw new PatchbayError('input.invalid', 'No flag names a tensor, so --tensors would be ignored.', {
+      next: 'Give --request JSON with the source {"kind":"tensor","tensors":{…}}.',
+      field: '--tensors',
+    })
+  }
+  const beside = flags.find((name) => command.getOptionValueSource(name) === 'cli')
+  if (beside === undefined) return askedOf(request, tensors)
+  throw new PatchbayError(
+    'input.invalid',
+    `--request says everything about the experiment, so --${beside} would be ignored.`,
+    { next: 'Put it into the request, or leave the request out.', field: `--${beside}` },
+  )
+}
+
+const flags: readonly (keyof PatchFlags)[] = [
+  'clean',
+  'corrupt',
+  'component',
+  'by',
+  'layers',
+  'dictionary',
+  'features',
+  'top',
+  'direction',
+  'align',
+  'metric',
+  'positive',
+  'negative',
+]
+
+function checkModel(wanted: string | null, { fingerprint, name }: ModelDescription): void {
+  if (wanted === null || fingerprint.startsWith(wanted)) return
+  throw new PatchbayError(
+    'input.invalid',
+    `The request is for the model ${wanted.slice(0, 16)}, but ${name} is ${fingerprint.slice(0, 16)}.`,
+    { next: 'Give --model with that fingerprint, or remove "model" from the request.', field: 'model' },
+  )
+}
+
+type FileOf = (format: SweepFormat) => Uint8Array
+
+/** @throws PatchbayError `input.invalid` for a file that can not be written of this kind of experiment */
+function writerTo(out: string | undefined, kind: Asked['kind']): (file: FileOf) => Promise<void> {
+  if (out === undefined) return () => Promise.resolve()
+  const formats: readonly SweepFormat[] = kind === 'scrub' ? scrubFormats : sweepFormats
+  const extension = path.extname(out).slice(1).toLowerCase()
+  const format = formats.find((one) => one === extension)
+  if (format !== undefined) return (file) => writeWhole(out, file(format))
+  const what = kind === 'scrub' ? 'scrubbing check' : 'sweep'
+  throw new PatchbayError('input.invalid', `A ${what} can not be written as ${JSON.stringify(extension)}.`, {
+    next: `Give a file that ends in ${dotted(formats)}.`,
     field: '--out',
   })
 }
 
-async function requestOf(options: PatchOptions, engine: Engine, model: string): Promise<SweepRequest> {
-  const parsed = sweepRequest.safeParse(
-    options.request === undefined ? await built(options, engine, model) : await given(options.request),
-  )
-  if (!parsed.success) throw invalidInput('The sweep', parsed.error)
-  return parsed.data
+/** The result as files, and what a terminal shows of it. */
+interface Computed {
+  file: FileOf
+  print: () => void
 }
 
-async function given(text: string): Promise<unknown> {
-  const json = text.trimStart().startsWith('{') ? text : await readFile(text, 'utf8')
-  try {
-    return JSON.parse(json)
-  } catch (cause) {
-    throw new PatchbayError('input.invalid', 'The request is not JSON.', {
-      next: 'Copy it again from the view.',
-      cause,
-    })
+async function computed(
+  engine: Engine,
+  model: string,
+  asked: AskedWithTensors,
+  signal: AbortSignal,
+): Promise<Computed> {
+  const { tensors } = asked
+  const line = progressLine()
+  const progress = (what: string) => ({
+    signal,
+    onProgress: ({ done, total }: { done: number; total: number }) =>
+      line.show(`${what} ${done} of ${total}`, total === 0 ? 1 : done / total),
+  })
+  if (asked.kind === 'scrub') {
+    const { request } = asked
+    const result = await engine.call('sweep.scrub', { model, tensors, ...request }, progress('run'))
+    line.clear()
+    return {
+      file: (format) => scrubFile(result, request, format === 'csv' ? 'csv' : 'json'),
+      print: () => printScrub(result, request),
+    }
   }
-}
-
-async function built(options: PatchOptions, engine: Engine, model: string): Promise<unknown> {
-  const { clean, corrupt, component, by, layers, dictionary, features, top, direction, metric } = options
-  if (clean === undefined || corrupt === undefined)
-    throw new PatchbayError('prompt.empty', 'Patching needs two prompts.', {
-      next: 'Give --clean TEXT and --corrupt TEXT, or --request JSON.',
-    })
-  if (dictionary === undefined && (features !== undefined || top !== undefined))
-    throw new PatchbayError('input.invalid', 'Features are of a dictionary, and none was given.', {
-      next: 'Give --dictionary FOLDER.',
-      field: '--dictionary',
-    })
-  const encode = async (text: string): Promise<number[]> => {
-    const { tokens } = await engine.call('prompt.encode', { model, prompt: { kind: 'text', text } })
-    return tokens.map(({ id }) => id)
-  }
-  const token = async (text: string): Promise<number> => {
-    const found = await engine.call('tokens.find', { model, text })
-    if (found.length === 1) return found[0].id
-    throw new PatchbayError(
-      'input.invalid',
-      `${JSON.stringify(text)} is ${found.length} tokens of this model.`,
-      {
-        next: 'Give a text that is one token; most begin with a space.',
-        field: '--positive',
-      },
-    )
-  }
-  const positive = await Promise.all(options.positive.map(token))
-  const negative = await Promise.all(options.negative.map(token))
-  if (metric !== 'kl' && positive.length === 0)
-    throw new PatchbayError('input.invalid', `The metric ${metric} needs an answer.`, {
-      next: 'Give --positive TEXT (and --negative TEXT for a difference).',
-      field: '--positive',
-    })
+  const { request } = asked
+  const result =
+    asked.kind === 'paths'
+      ? await engine.call('sweep.paths', { model, tensors, ...asked.request }, progress('sender'))
+      : await engine.call('sweep.run', { model, tensors, ...request }, progress('site'))
+  line.clear()
+  const [pair] = request.pairs
+  const ids = request.direction === 'noising' ? pair.clean : pair.corrupt
+  const texts = (await engine.call('tokens.describe', { model, ids })).map(({ text }) => text)
   return {
-    pairs: [
-      {
-        clean: await encode(clean),
-        corrupt: await encode(corrupt),
-        ...(options.align === true ? { alignment: 'auto' } : {}),
-      },
-    ],
-    direction,
-    target:
-      dictionary === undefined
-        ? { kind: 'grid', component, by, layers }
-        : { kind: 'features', dictionary: path.resolve(dictionary), by, features, top },
-    metrics: [
-      metric === 'logit-difference'
-        ? { kind: metric, positive, negative }
-        : { kind: metric, token: positive[0] },
-    ],
+    file: (format) => sweepFile(result, request, texts, format),
+    print: () => printSweep(result, texts),
   }
-}
-
-/** The two ends, and the sites with the largest effects. */
-function print(
-  { plan, raw, normalised, computed, unchanged, seconds, notes }: SweepResult,
-  texts: string[],
-  out?: string,
-): void {
-  const [{ clean, corrupt }] = plan.ends
-  console.log(`clean ${clean.toFixed(4)}, corrupt ${corrupt.toFixed(4)}`)
-  console.log(
-    `${computed} sites run, ${unchanged} exact without a run, in ${seconds.toFixed(2)} s (${Math.round((computed + unchanged) / seconds)} sites/s)`,
-  )
-  const sites = raw.data.length / plan.ends.length
-  const values = raw.data.subarray(0, sites)
-  const score = (site: number): number => Math.abs(normalised[0]?.data[site] ?? values[site])
-  const order = Array.from({ length: sites }, (_, i) => i).sort((a, b) => score(b) - score(a))
-  for (const site of order.slice(0, 10)) {
-    let rest = site
-    const places = [...plan.axes].reverse().map(({ name, values: along }) => {
-      const place = along[rest % along.length]
-      rest = Math.floor(rest / along.length)
-      return name === 'position'
-        ? `position ${place} ${JSON.stringify(texts[place] ?? '')}`
-        : `${name} ${place}`
-    })
-    const share = normalised[0] === null ? '' : `  ${normalised[0].data[site].toFixed(3).padStart(7)}`
-    console.log(
-      `  ${values[site].toFixed(4).padStart(9)}${share}  ${forTerminal(places.reverse().join(', '))}`,
-    )
-  }
-  for (const note of notes) console.log(note)
-  if (out !== undefined) console.log(`written to ${out}`)
 }

@@ -1,17 +1,16 @@
 /** `patchbay run`: one forward pass, said as flags or as a RunRequest copied from a view. */
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { PatchbayError } from '../../../preload/errors'
 import { backward } from '../../../preload/metric'
 import { runRequest, type RunRequestInput } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
-import { decodeSafetensors, float32Of } from '../../models/formats/safetensors'
 import { invalidInput } from '../../engine/dispatch'
 import { checkSetId } from '../../cache/store/labels'
 import type { Engine } from '../../engine/engine'
 import { forTerminal, writeTensors } from '../output'
 import { progressLine } from '../progress'
 import { withModel, type ModelOptions } from '../session'
+import { readJson, readTensors } from './given'
 import { withModelOptions } from './model-option'
 
 interface RunOptions extends ModelOptions {
@@ -172,26 +171,6 @@ async function parseRequest(given: string): Promise<RunRequestInput> {
   const parsed = runRequest.safeParse(await readJson(given, 'The request'))
   if (!parsed.success) throw invalidInput('The request', parsed.error)
   return parsed.data
-}
-
-/** JSON as it is given, or in a file. */
-async function readJson(given: string, what: string): Promise<unknown> {
-  const text = /^\s*[[{]/.test(given) ? given : await readFile(given, 'utf8')
-  try {
-    return JSON.parse(text)
-  } catch (cause) {
-    throw new PatchbayError('input.invalid', `${what} is not JSON.`, {
-      next: 'Check quotes and brackets, or give the name of a file with it.',
-      cause,
-    })
-  }
-}
-
-async function readTensors(file: string): Promise<Record<string, Tensor>> {
-  const { tensors } = decodeSafetensors(await readFile(file), file)
-  return Object.fromEntries(
-    [...tensors].map(([name, tensor]) => [name, { shape: tensor.shape, data: float32Of(tensor) }]),
-  )
 }
 
 async function topTokens(engine: Engine, model: string, logits: Tensor, count: number) {

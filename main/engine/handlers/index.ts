@@ -3,7 +3,10 @@ import type { Engine } from '../engine'
 import type { Handlers } from '../handler'
 import { attributionHandlers } from './attribution'
 import { certificateHandlers } from './certificates'
+import { collectionHandlers } from './collections'
 import { compareHandlers } from './compare'
+import { datasetHandlers } from './datasets'
+import { extractionHandlers } from './extraction'
 import { hubHandlers } from './hub'
 import { jobHandlers } from './jobs'
 import { libraryHandlers } from './library'
@@ -28,7 +31,10 @@ export function createHandlers(engine: Engine): Handlers {
     ...compareHandlers(engine),
     ...attributionHandlers(engine),
     ...sweepHandlers(engine),
+    ...collectionHandlers(engine),
+    ...extractionHandlers(engine),
     ...jobHandlers(engine),
+    ...datasetHandlers(engine),
     ...presetHandlers(engine),
     ...steerHandlers(engine),
   }

@@ -1,7 +1,7 @@
 /** Sweeps: activation patching, path patching, scrubbing. */
 import { patchPaths } from '../../analysis/patching/paths'
 import { scrub } from '../../analysis/patching/scrub'
-import { siteRequest } from '../../analysis/patching/site-request'
+import { senderRequest, siteRequest } from '../../analysis/patching/site-request'
 import type { PatchingModel } from '../../analysis/patching/subject'
 import { sweep } from '../../analysis/patching/sweep'
 import { openFeatures, type OpenFeatures } from '../../training/dictionary/feature-dictionary'
@@ -78,11 +78,14 @@ export const sweepHandlers = (
     },
     'sweep.scrub': async ({ model, tensors, ...request }, { signal, progress }) =>
       scrub(await patching(model), request, { tensors, signal, onProgress: progress }),
-    'sweep.site': async ({ model, tensors, site, pair, ...request }, { signal }) => {
+    'sweep.site': async ({ model, tensors, site, pair, receivers, frozen, ...request }, { signal }) => {
       const subject = await patching(model)
-      return withDictionary(request.target, (dictionary) =>
-        siteRequest(subject, request, { index: site, which: pair, tensors, dictionary, signal }),
-      )
+      return withDictionary(request.target, (dictionary) => {
+        const options = { index: site, which: pair, tensors, dictionary, signal }
+        return receivers === undefined
+          ? siteRequest(subject, request, options)
+          : senderRequest(subject, { ...request, receivers, frozen }, options)
+      })
     },
   }
 }

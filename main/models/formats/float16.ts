@@ -56,7 +56,8 @@ export function encodeFloat16(
   return out
 }
 
-function halfOfFloat32Bits(bits: number): number {
+/** One float32 to one float16, as bits. */
+export function halfOfFloat32Bits(bits: number): number {
   const sign = (bits >>> 16) & 0x8000
   const magnitude = bits & 0x7fffffff
   if (magnitude > 0x7f800000) return sign | 0x7e00 | ((magnitude >>> 13) & 0x3ff)

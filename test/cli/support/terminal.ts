@@ -29,7 +29,7 @@ export function terminal(...commands: readonly ((program: Command) => void)[]): 
     lines = []
     vi.spyOn(console, 'log').mockImplementation((line: string) => void lines.push(line))
     vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-      lines.push(String(text))
+      lines.push(typeof text === 'string' ? text : new TextDecoder().decode(text))
       return true
     })
     process.exitCode = undefined

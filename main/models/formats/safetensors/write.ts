@@ -54,26 +54,53 @@ export async function writeSafetensors(
       let waiting: Uint8Array[] = [header]
       let bytes = header.length
       let done = 0
+      const flush = async (): Promise<void> => {
+        for (const piece of pieces(waiting)) await append(piece)
+        waiting = []
+        bytes = 0
+      }
       for (const tensor of placed) {
         const { data } = tensor.input
-        const given = bytesOf(tensor, typeof data === 'function' ? await data() : data)
+        const kept = typeof data !== 'function'
+        const given = bytesOf(tensor, kept ? data : await data())
         throwIfCancelled(durable.signal, path)
-        bytes += tensor.byteLength
-        const full = bytes >= WRITTEN_TOGETHER
-        // A function may give the same memory again, so what waits is a copy.
-        waiting.push(typeof data === 'function' && !full ? new Uint8Array(given) : given)
-        if (full) {
-          await append(joined(waiting))
-          waiting = []
-          bytes = 0
+        const longer = kept ? continued(waiting.at(-1), given) : null
+        if (longer !== null) waiting[waiting.length - 1] = longer
+        else {
+          if (bytes >= WRITTEN_TOGETHER) await flush()
+          // A function may give the same memory again, so what waits is a copy, and what is large does not wait.
+          waiting.push(kept || given.length >= WRITTEN_TOGETHER ? given : new Uint8Array(given))
         }
+        bytes += tensor.byteLength
+        if (!kept && bytes >= WRITTEN_TOGETHER) await flush()
         done += tensor.byteLength
         onProgress?.(done, dataBytes)
       }
-      await append(joined(waiting))
+      await flush()
     },
     durable,
   )
+}
+
+/** The memory of two views that lie one behind the other as one view; null where they do not. */
+function continued(before: Uint8Array | undefined, next: Uint8Array): Uint8Array | null {
+  if (before?.buffer !== next.buffer || before.byteOffset + before.length !== next.byteOffset) return null
+  return new Uint8Array(before.buffer, before.byteOffset, before.length + next.length)
+}
+
+/** What is written at once: small parts together, large ones as they are. */
+function* pieces(parts: readonly Uint8Array[]): Generator<Uint8Array> {
+  let small: Uint8Array[] = []
+  for (const part of parts) {
+    if (part.length < WRITTEN_TOGETHER) {
+      small.push(part)
+      continue
+    }
+    if (small.length > 0) yield joined(small)
+    small = []
+    yield part
+  }
+  if (small.length > 0) yield joined(small)
 }
 
 const joined = (parts: readonly Uint8Array[]): Uint8Array =>
