@@ -3,9 +3,9 @@
  * temperature, top-k, top-p, min-p.
  */
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import type { Sampling } from '../../preload/run'
 import { argmax } from './distribution'
+import { seededGenerator } from './seeded'
 
 interface Candidate {
   readonly token: number
@@ -16,11 +16,11 @@ interface Candidate {
 /** The sampler of one row: equal seeds and equal logits give equal tokens. */
 export class Sampler {
   readonly #settings: Sampling
-  readonly #random: ReturnType<typeof xoroshiro128plus>
+  readonly #random: ReturnType<typeof seededGenerator>
 
   constructor(settings: Sampling) {
     this.#settings = settings
-    this.#random = xoroshiro128plus(settings.seed)
+    this.#random = seededGenerator(settings.seed)
   }
 
   /**

@@ -10,6 +10,8 @@ import type { Tensor } from '../../preload/tensor'
 import { klOf, logSoftmax, NaiveModel } from '../analysis/naive-model'
 import { examplePreset } from './presets'
 
+/** Far more than a preset would use: whatever the weights, it changes what is said. */
+const strong = 30
 const model = new NaiveModel()
 const text = 'I saw the play yesterday. It was'
 const side = (word: string) => ({
@@ -28,7 +30,7 @@ const comparison = (changes: Partial<SteerComparison> = {}): SteerComparison => 
   prompt: { kind: 'text', text, bos: 'model' },
   preset: examplePreset(),
   vectorOf: () => vector,
-  strength: 0.75,
+  strength: strong,
   sampling: sampling.parse({}),
   maxTokens: 4,
   stop: [],
@@ -51,7 +53,7 @@ async function alone(
 
 describe('compareGeneration', () => {
   it('gives both continuations as they would be alone', async () => {
-    const { interventions, tensors } = applyPreset(model, examplePreset(), 0.75, () => vector)
+    const { interventions, tensors } = applyPreset(model, examplePreset(), strong, () => vector)
     const result = await compareGeneration(model, comparison())
     expect(steerResult.safeParse(result).error).toBeUndefined()
     expect(result.baselineText).toBe(await alone({ interventions: [] }))
@@ -75,7 +77,7 @@ describe('compareGeneration', () => {
   })
 
   it('measures how far steering moves the distribution, and how likely each row finds its token', async () => {
-    const { interventions, tensors } = applyPreset(model, examplePreset(), 0.75, () => vector)
+    const { interventions, tensors } = applyPreset(model, examplePreset(), strong, () => vector)
     const distribution = async (input: Pick<GenerateInput['request'], 'interventions'>) => {
       const request = runRequest.parse({ model: model.facts.fingerprint, rows: [model.ids(text)], ...input })
       const { logits } = await model.run({ request, tensors })
@@ -106,10 +108,10 @@ describe('compareGeneration', () => {
   it('shows nothing for a row that has ended, while the other goes on', async () => {
     const prompt = {
       kind: 'text',
-      text: 'I watched the film. It was lovely. I loved it',
+      text: 'I watched the film last night. The acting was lovely and the music was great. I loved it',
       bos: 'model',
     } as const
-    const result = await compareGeneration(model, comparison({ prompt, maxTokens: 4, strength: -4 }))
+    const result = await compareGeneration(model, comparison({ prompt, maxTokens: 4, strength: -strong }))
     const ended = result.steps.findIndex(({ baseline }) => baseline === null)
     expect(result.baselineFinish).toBe('eos')
     expect(ended).toBeGreaterThan(0)

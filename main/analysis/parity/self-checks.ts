@@ -3,13 +3,13 @@
  * caching, cutting into blocks and an accelerator break; not what was understood wrongly in the checkpoint.
  */
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import type { CertificateGroup } from '../../../preload/certificate'
 import { PatchbayError } from '../../../preload/errors'
 import { residualPoints } from '../../../preload/hooks'
 import { runRequest, type RunInput, type RunRequestInput, type RunResult } from '../../../preload/run'
 import type { Tensor } from '../../../preload/tensor'
 import { throwIfCancelled } from '../../runtime/cancelled'
+import { seededGenerator } from '../../runtime/seeded'
 import type { ModelFacts, RunOptions } from '../subject'
 import { relativeError } from './case'
 import type { CheckOptions } from './check'
@@ -59,7 +59,7 @@ export function drawnTokens(
   { vocab, contextLength }: Pick<ModelFacts, 'vocab' | 'contextLength'>,
   lengths: readonly number[],
 ): number[][] {
-  const random = xoroshiro128plus(1)
+  const random = seededGenerator(1)
   // The last rows of an embedding are often padding that no tokenizer gives out.
   const last = Math.max(0, Math.floor(vocab * 0.9) - 1)
   return lengths.map((length) =>

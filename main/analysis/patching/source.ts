@@ -1,10 +1,10 @@
 /** What sites are replaced by: activations of another run, or made up, laid out as the base's. */
 import { uniformFloat64 } from 'pure-rand/distribution/uniformFloat64'
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import { hookDims, parseHook } from '../../../preload/hooks'
 import type { SweepSource } from '../../../preload/sweep'
 import { sizeOf, type Tensor } from '../../../preload/tensor'
+import { seededGenerator } from '../../runtime/seeded'
 import type { Activations } from '../../runtime/wave/site'
 import { invalid } from './sites'
 
@@ -50,7 +50,7 @@ export async function madeUp(
           `source.rows.${short}`,
           'Give rows that are at least as long as the prompt.',
         )
-      const random = xoroshiro128plus(source.seed + draw)
+      const random = seededGenerator(source.seed + draw)
       const row = uniformInt(random, 0, source.rows.length - 1)
       // Causal: what follows the base's length changes nothing before it.
       return capture(source.rows[row].slice(0, baseLength))
@@ -164,7 +164,7 @@ const mixed = (seed: number, hook: string): number =>
 
 /** Standard normal numbers (Box and Muller 1958). */
 export function normal(seed: number): () => number {
-  const random = xoroshiro128plus(seed)
+  const random = seededGenerator(seed)
   return () =>
     Math.sqrt(-2 * Math.log(1 - uniformFloat64(random))) * Math.cos(2 * Math.PI * uniformFloat64(random))
 }

@@ -1,9 +1,9 @@
 /** Which rows of a source are used: from one on, a number of them, or a sample that a seed decides. */
 import { uniformInt } from 'pure-rand/distribution/uniformInt'
-import { xoroshiro128plus } from 'pure-rand/generator/xoroshiro128plus'
 import type { DatasetSpec } from '../../../preload/datasets'
 import { PatchbayError } from '../../../preload/errors'
 import { throwIfCancelled } from '../../runtime/cancelled'
+import { seededGenerator } from '../../runtime/seeded'
 import type { SourceRow } from '../types'
 import type { OpenSource } from '../source/open'
 import { numbered, type SourceFailure } from '../source/rows'
@@ -54,7 +54,7 @@ async function countRows(source: OpenSource, signal?: AbortSignal): Promise<numb
 
 /** `count` different numbers of from … to − 1, ascending (Floyd's algorithm; Bentley and Floyd 1987). */
 function draw(from: number, to: number, count: number, seed: number): number[] {
-  const generator = xoroshiro128plus(seed % 2 ** 32)
+  const generator = seededGenerator(seed % 2 ** 32)
   const chosen = new Set<number>()
   for (let last = Math.max(from, to - count); last < to; last++) {
     const drawn = uniformInt(generator, from, last)
