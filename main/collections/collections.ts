@@ -35,6 +35,9 @@ const isThere = (file: string): Promise<boolean> =>
 /** Open collections that are kept: what was asked of one is mostly asked of it again. */
 const KEPT_OPEN = 4
 
+/** An id that no collection has. */
+export const newCollectionId = newId
+
 export class Collections {
   private readonly opened = new Map<string, { opening: Promise<Opened>; users: number }>()
 
@@ -74,19 +77,24 @@ export class Collections {
 
   /**
    * Makes a collection: its rows are on the disk when this returns, its values are put after it.
+   * @param id from `newCollectionId`, for who has to know it before it is there
    * @throws PatchbayError as `createFolder`; `disk.failed` where the activation store can not be opened
    */
   async create(
     collection: NewCollection,
     items: AsyncIterable<NewItem>,
-    signal?: AbortSignal,
+    { signal, id = newId(collection.name) }: { signal?: AbortSignal; id?: string } = {},
   ): Promise<CollectionWriter> {
     const store = await this.store()
-    const id = newId(collection.name)
     await this.sweep()
     await createFolder(this.folderOf(id), id, collection, items, signal)
     await store.label(setOf(id), { name: collection.name.slice(0, 200) })
     return new CollectionWriter(await this.openNew(id), store)
+  }
+
+  /** Whether there is a collection, complete or not; what a process left that died while it made one is none. */
+  has(id: string): Promise<boolean> {
+    return isThere(pathsOf(this.folderOf(id)).manifest)
   }
 
   /** Goes on with one that is not complete. @throws PatchbayError as `use` */

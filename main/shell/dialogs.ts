@@ -6,6 +6,7 @@ import { asPatchbayError, PatchbayError } from '../../preload/errors'
 import {
   maxBesideBytes,
   type FileFilter,
+  type PathKind,
   type ShellCallInput,
   type ShellCallOutput,
 } from '../../preload/shell'
@@ -14,28 +15,53 @@ import { safeFileName } from './file-name'
 
 type Dialogs = Pick<Dialog, 'showOpenDialog' | 'showSaveDialog'>
 
-const modelFilters: FileFilter[] = [
-  { name: 'Models', extensions: ['gguf', 'safetensors', 'onnx', 'json'] },
-  { name: 'All files', extensions: ['*'] },
-]
+const filter = (name: string, ...extensions: string[]): FileFilter => ({ name, extensions })
 
-const chooseTitles = {
-  file: 'Open a model file',
-  folder: 'Open a model folder',
-  reference: 'Choose the folder of a reference',
+/** Title of the dialog; files of the first kind are shown first, a folder is asked for where no kind is given. */
+const pathDialogs: Record<PathKind, { title: string; files?: FileFilter }> = {
+  'model-file': {
+    title: 'Open a model file',
+    files: filter('Models', 'gguf', 'safetensors', 'onnx', 'json'),
+  },
+  'model-folder': { title: 'Open a model folder' },
+  'reference-folder': { title: 'Choose the folder of a reference' },
+  'data-file': {
+    title: 'Choose a data set',
+    files: filter(
+      'Data sets',
+      'jsonl',
+      'ndjson',
+      'json',
+      'csv',
+      'tsv',
+      'parquet',
+      'arrow',
+      'txt',
+      'text',
+      'md',
+    ),
+  },
+  'data-folder': { title: 'Choose the folder of a data set' },
+  'tensor-file': {
+    title: 'Choose a file of directions',
+    files: filter('Tensors', 'safetensors', 'npy', 'npz'),
+  },
+  'dictionary-folder': { title: 'Choose the folder of a dictionary' },
+  'export-folder': { title: 'Choose where the new folder is made' },
 }
 
-/** The chosen model file or folder, or the folder of a reference; null where the person closes the dialog. */
-export async function chooseModel(
+/** The path that the person chooses for something; null where the dialog is closed. */
+export async function choosePath(
   dialogs: Dialogs,
   window: BrowserWindow,
-  kind: keyof typeof chooseTitles,
+  { kind }: ShellCallInput<'path.choose'>,
 ): Promise<string | null> {
+  const { title, files } = pathDialogs[kind]
   const { canceled, filePaths } = await dialogs.showOpenDialog(window, {
-    title: chooseTitles[kind],
-    buttonLabel: kind === 'reference' ? 'Choose' : 'Open',
-    properties: [kind === 'file' ? 'openFile' : 'openDirectory'],
-    filters: kind === 'file' ? modelFilters : [],
+    title,
+    buttonLabel: kind.startsWith('model-') ? 'Open' : 'Choose',
+    properties: files === undefined ? ['openDirectory', 'createDirectory'] : ['openFile'],
+    filters: files === undefined ? [] : [files, filter('All files', '*')],
   })
   return canceled ? null : (filePaths[0] ?? null)
 }

@@ -9,6 +9,7 @@ const viewTitles: Record<ViewName, string> = {
   patch: 'Patch',
   attribution: 'Attribute',
   train: 'Train',
+  data: 'Data',
   steer: 'Steer',
 }
 const themeTitles: Record<ThemeName, string> = { system: 'Like the system', light: 'Light', dark: 'Dark' }

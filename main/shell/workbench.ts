@@ -14,7 +14,7 @@ import {
 import type { AppArguments } from './arguments'
 import { RestartBudget } from './budget'
 import { Connection } from './connection'
-import { chooseModel, openFile, saveFile } from './dialogs'
+import { choosePath, openFile, saveFile } from './dialogs'
 import { forkEngine } from './engine-process'
 import { serveCalls } from './ipc'
 import { menuTemplate } from './menu'
@@ -190,9 +190,7 @@ export class Workbench implements ReportWindow {
     const ask = async <T>(question: (window: BrowserWindow) => Promise<T>): Promise<T | null> =>
       this.#window === null ? null : question(this.#window)
     serveCalls(ipcMain, {
-      'model.chooseFile': () => ask((window) => chooseModel(dialog, window, 'file')),
-      'model.chooseFolder': () => ask((window) => chooseModel(dialog, window, 'folder')),
-      'reference.chooseFolder': () => ask((window) => chooseModel(dialog, window, 'reference')),
+      'path.choose': (input) => ask((window) => choosePath(dialog, window, input)),
       'file.save': (input) => ask((window) => saveFile(dialog, window, input)),
       'file.open': (input) => ask((window) => openFile(dialog, window, input)),
       'engine.state': () => this.#supervisor.state,

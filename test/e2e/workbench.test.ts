@@ -236,7 +236,7 @@ describe('opening models', () => {
     await page()
       .getByRole('button', { name: /Open folder/ })
       .click()
-    await expect.poll(() => status().innerText()).toMatch(/gpt2/)
+    await expect.poll(() => status().innerText()).toMatch(/^gpt2$/m) // while it opens: “Opening gpt2”
     await expect.poll(() => page().getByRole('banner').innerText()).toMatch(/12|ids|tokenizer/)
   })
 

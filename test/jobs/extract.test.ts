@@ -1,11 +1,11 @@
 /** Extractions as jobs of the engine, on the embedded model. */
-import { mkdtempSync, rmSync, readdirSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { Engine } from '../../main/engine/engine'
-import type { ExtractInput } from '../../preload/extraction'
-import { extractResult } from '../../preload/extraction'
+import { extractJob } from '../../main/jobs/kinds/extract'
+import { extractInput, extractResult, type ExtractInput } from '../../preload/extraction'
 import type { JobRecord } from '../../preload/jobs'
 import { runRequest } from '../../preload/run'
 
@@ -141,6 +141,42 @@ describe('an extraction', () => {
     await second.collections.use(collection, async (open) => {
       for (let row = 0; row < open.length; row++) expect(await open.missing(await open.row(row))).toEqual([])
     })
+  })
+})
+
+describe('an extraction whose process died while it made the collection', () => {
+  it('makes it under the id that it had chosen, and leaves nothing half-made behind', async () => {
+    const options = folders()
+    const engine = start(options)
+    const { handle } = await engine.call('model.open', input().model)
+    const model = await engine.models.get(handle)
+    const kind = extractJob({
+      open: () => Promise.resolve(model),
+      collections: engine.collections,
+      store: () => engine.activations.store(),
+      presetVectors: () => Promise.reject(new Error('There are no presets.')),
+    })
+    const folder = path.join(options.dataDir, 'jobs', 'died')
+    const half = path.join(options.dataDir, 'collections', 'sentences-0123456789')
+    mkdirSync(folder, { recursive: true })
+    mkdirSync(half, { recursive: true })
+    writeFileSync(
+      path.join(folder, 'collection.json'),
+      JSON.stringify({ version: 1, collection: path.basename(half) }),
+    )
+    writeFileSync(path.join(half, 'rows.jsonl'), '{"source":')
+    const never = new AbortController().signal
+    const outcome = await kind.run(extractInput.parse(input()), {
+      folder,
+      signal: never,
+      pause: never,
+      report: () => undefined,
+    })
+    if (outcome.kind !== 'done') throw new Error('It did not end.')
+    expect(extractResult.parse(outcome.result)).toMatchObject({ collection: path.basename(half), rows: 4 })
+    expect(await engine.call('collections.list', {})).toMatchObject([
+      { id: path.basename(half), complete: true },
+    ])
   })
 })
 

@@ -3,7 +3,7 @@ import os from 'node:os'
 import path from 'node:path'
 import type { BrowserWindow, SaveDialogOptions } from 'electron'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { chooseModel, openFile, readAtMost, saveFile } from '../../main/shell/dialogs'
+import { choosePath, openFile, readAtMost, saveFile } from '../../main/shell/dialogs'
 
 let folder: string
 beforeEach(() => {
@@ -61,7 +61,7 @@ describe('dialogs', () => {
     const bytes = new Uint8Array(1)
     expect(await saveFile(dialogs, window, { suggestedName: 'x', bytes, filters: [] })).toBeNull()
     expect(await openFile(dialogs, window, { filters: [], maxBytes: 10 })).toBeNull()
-    expect(await chooseModel(dialogs, window, 'folder')).toBeNull()
+    expect(await choosePath(dialogs, window, { kind: 'model-folder' })).toBeNull()
     expect(readdirSync(folder)).toEqual([])
   })
 
@@ -86,6 +86,7 @@ describe('dialogs', () => {
   })
 
   it('hand back the chosen model', async () => {
-    expect(await chooseModel(answering(['/models/m.gguf']), window, 'file')).toBe('/models/m.gguf')
+    const dialogs = answering(['/models/m.gguf'])
+    expect(await choosePath(dialogs, window, { kind: 'model-file' })).toBe('/models/m.gguf')
   })
 })

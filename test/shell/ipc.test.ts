@@ -14,9 +14,7 @@ function served(change: Partial<CallHandlers> = {}) {
     return null
   }
   const handlers: CallHandlers = {
-    'model.chooseFile': note('model.chooseFile'),
-    'model.chooseFolder': note('model.chooseFolder'),
-    'reference.chooseFolder': note('reference.chooseFolder'),
+    'path.choose': note('path.choose'),
     'file.save': note('file.save'),
     'file.open': note('file.open'),
     'engine.state': () => ({ status: 'ready', generation: 1, reason: null, stderr: null }),
@@ -109,8 +107,8 @@ describe('the calls of the bridge', () => {
   })
 
   it('never answer with something that the contract does not promise', async () => {
-    const { call } = served({ 'model.chooseFile': () => '' })
-    expect(await call(callChannel('model.chooseFile'), {})).toMatchObject({
+    const { call } = served({ 'path.choose': () => '' })
+    expect(await call(callChannel('path.choose'), { kind: 'model-file' })).toMatchObject({
       ok: false,
       error: { code: 'internal' },
     })

@@ -53,7 +53,7 @@ export type AskedWithTensors = Asked & {
 /** A tensor as JSON has it. */
 const writtenTensor = z
   .object({ shape: z.array(z.number()), data: z.array(z.number()) })
-  .transform(({ shape, data }) => ({ shape, data: Float32Array.from(data) }))
+  .transform(({ shape, data }): Tensor => ({ shape, data: Float32Array.from(data) }))
   .pipe(floatTensor)
 const envelope = z.looseObject({
   model: z

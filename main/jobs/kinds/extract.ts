@@ -6,7 +6,7 @@ import { asPatchbayError, PatchbayError } from '../../../preload/errors'
 import { extractInput, type ExtractJob, type ExtractResult } from '../../../preload/extraction'
 import type { ModelSource } from '../../../preload/model'
 import type { ActivationStore } from '../../cache/store/store'
-import type { Collections } from '../../collections/collections'
+import { newCollectionId, type Collections } from '../../collections/collections'
 import type { CollectionWriter } from '../../collections/writer'
 import { prepareRows, type RowEncoder } from '../../datasets'
 import type { PresetVectors } from '../../extraction/directions'
@@ -24,7 +24,7 @@ export interface ExtractJobParts {
     memory: number | null,
     signal: AbortSignal,
   ) => Promise<ExtractionModel & RowEncoder>
-  readonly collections: Pick<Collections, 'create' | 'resume'>
+  readonly collections: Pick<Collections, 'create' | 'has' | 'resume'>
   /** The activation store; null where it can not be opened. */
   readonly store: () => Promise<ActivationStore | null>
   readonly presetVectors: PresetVectors
@@ -87,7 +87,7 @@ export const extractJob = (parts: ExtractJobParts): JobKind<ExtractJob> => ({
 
 const begunFile = z.strictObject({ version: z.literal(1), collection: z.string() })
 
-/** The collection that this job began, or a new one. */
+/** The collection that this job began, or a new one, whose id is on the disk before anything of it is. */
 async function begun(
   { collections }: ExtractJobParts,
   model: ExtractionModel & RowEncoder,
@@ -97,7 +97,7 @@ async function begun(
 ): Promise<CollectionWriter> {
   const file = path.join(folder, 'collection.json')
   const known = await collectionIn(file)
-  if (known !== null) {
+  if (known !== null && (await collections.has(known))) {
     const writer = await collections.resume(known)
     const { fingerprint, precision, provider } = writer.collection.manifest.provenance
     const { facts } = model
@@ -119,13 +119,12 @@ async function begun(
       yield item
     }
   }
-  const writer = await collections.create(
-    { name, note, provenance, dataset, outputs: plan.outputs },
-    items(),
+  const id = known ?? newCollectionId(name)
+  await writeWhole(file, JSON.stringify({ version: 1, collection: id }))
+  return collections.create({ name, note, provenance, dataset, outputs: plan.outputs }, items(), {
     signal,
-  )
-  await writeWhole(file, JSON.stringify({ version: 1, collection: writer.id }))
-  return writer
+    id,
+  })
 }
 
 async function collectionIn(file: string): Promise<string | null> {
