@@ -7,10 +7,10 @@ import { PatchbayError } from '../../preload/errors'
 import { encodedBytes, SHARD_BYTES, type ActivationStore, type EncodedItem } from '../cache/store/store'
 
 /** Shards that are under way at most. */
-const UNDER_WAY = 2
+const UNDER_WAY = 3
 
 /** Values that are put together: half of what a shard may be, so that little memory waits for the disk. */
-const TOGETHER = SHARD_BYTES / 2
+const TOGETHER = SHARD_BYTES
 
 /**
  * Storing a shard takes some forty steps of the file system, one after the other, and a graph that runs keeps this thread
