@@ -231,7 +231,18 @@ export const steeringResult = z.object({
 })
 export type SteeringResult = z.infer<typeof steeringResult>
 
-export const storyworldResult = z.object({ kind: z.literal('storyworld'), steps: index })
+/** Numbers of the progress of `train.storyworld` that are a family's accuracy begin with this. */
+export const accuracyMark = 'accuracy: '
+
+export const storyworldResult = z.object({
+  kind: z.literal('storyworld'),
+  steps: index,
+  /** Folder of the trained model; null in records of versions that did not tell. */
+  model: z.string().min(1).nullable().default(null),
+  /** Share of each family's questions that it answers rightly, at the end. */
+  accuracy: z.record(z.string(), share).default({}),
+})
+export type StoryworldResult = z.infer<typeof storyworldResult>
 
 /** What a job of one of these kinds gives. */
 export const trainingResult = z.discriminatedUnion('kind', [

@@ -162,7 +162,7 @@ describe('a disk that fills up under a job', () => {
       disk.fullFor = null
       const done = until(id, 'failed', 'done')
       await queue.resume(id)
-      expect((await done).result).toEqual({ kind: 'storyworld', steps: 4 })
+      expect((await done).result).toMatchObject({ kind: 'storyworld', steps: 4 })
     } finally {
       await queue.close()
       for (const each of [own, source]) rmSync(each, { recursive: true, force: true })

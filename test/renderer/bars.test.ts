@@ -3,6 +3,7 @@ import { nextTick } from 'vue'
 import { useModels } from '../../renderer/stores/models'
 import { pause, usePrompt } from '../../renderer/stores/prompt'
 import { useSelection } from '../../renderer/stores/selection'
+import { useDroppedData } from '../../renderer/stores/dropped-data'
 import { useView } from '../../renderer/stores/view'
 import { button, close, launch, settle, until } from './support/launch'
 
@@ -123,16 +124,19 @@ describe('opening a model', () => {
     expect(document.body.textContent).toContain('No Vulkan adapter was found.')
   })
 
+  /** A drag of one file over the window. */
+  const dragOf = (name: string) => (type: string) => {
+    const event = new Event(type, { bubbles: true, cancelable: true })
+    Object.defineProperty(event, 'dataTransfer', {
+      value: { types: ['Files'], files: [new File(['x'], name)], dropEffect: 'none' },
+    })
+    window.dispatchEvent(event)
+    return event
+  }
+
   it('takes a file dropped anywhere on the window', async () => {
     const { engine } = await launch()
-    const drag = (type: string) => {
-      const event = new Event(type, { bubbles: true, cancelable: true })
-      Object.defineProperty(event, 'dataTransfer', {
-        value: { types: ['Files'], files: [new File(['x'], 'tiny.gguf')], dropEffect: 'none' },
-      })
-      window.dispatchEvent(event)
-      return event
-    }
+    const drag = dragOf('tiny.gguf')
     drag('dragenter')
     await nextTick()
     expect(document.body.textContent).toContain('Drop to open the model')
@@ -140,6 +144,17 @@ describe('opening a model', () => {
     await settle()
     expect(document.body.textContent).not.toContain('Drop to open the model')
     expect(engine.last('model.open').input).toMatchObject({ location: { path: '/dropped/tiny.gguf' } })
+  })
+
+  it('hands a data set dropped anywhere to the Data view', async () => {
+    const { engine } = await launch()
+    const opened = engine.names().filter((name) => name === 'model.open').length
+    const drag = dragOf('moods.csv')
+    drag('dragenter')
+    drag('drop')
+    expect([useDroppedData().path, useView().current]).toEqual(['/dropped/moods.csv', 'data'])
+    await settle()
+    expect(engine.names().filter((name) => name === 'model.open')).toHaveLength(opened)
   })
 })
 

@@ -1,7 +1,8 @@
 /** A sweep as a file for other tools: CSV for spreadsheets, Parquet for tables, JSON with everything, npy with the raw values alone. */
 import { parquetWriteBuffer } from 'hyparquet-writer'
 import { certificateText } from '../../../preload/certificate'
-import type { SweepRequest, SweepResult } from '../../../preload/sweep'
+import type { SweepMetric, SweepRequest, SweepResult } from '../../../preload/sweep'
+import { unravel } from '../../../preload/tensor'
 import { encodeNpy } from '../../models/formats/npy'
 import { numberCell, textCell } from '../csv'
 
@@ -57,7 +58,7 @@ function rowsOf({ plan, raw, normalised }: SweepResult, texts: readonly string[]
   const position = plan.axes.findIndex((axis) => axis.name === 'position')
   const perHook = sites / plan.hooks.length
   return Array.from({ length: sites }, (_, site) => {
-    const index = indexOf(plan.shape, site)
+    const index = unravel(plan.shape, site)
     const places = plan.axes.map((axis, i) => axis.values[index[i]])
     return {
       places,
@@ -73,7 +74,8 @@ function rowsOf({ plan, raw, normalised }: SweepResult, texts: readonly string[]
 
 const hasPositions = ({ plan }: SweepResult): boolean => plan.axes.some(({ name }) => name === 'position')
 
-function valueNames({ metrics }: SweepRequest): string[] {
+/** Columns of raw and normalised values. */
+export function valueNames(metrics: readonly SweepMetric[]): string[] {
   const names = metrics.map(({ kind }, i) => (metrics.length === 1 ? kind : `${kind} ${i}`))
   return names.flatMap((name) => [name, `${name} normalised`])
 }
@@ -83,7 +85,7 @@ function csvOf(result: SweepResult, request: SweepRequest, texts: readonly strin
   const axes = result.plan.axes.map(({ name }) => name)
   const lines = [
     textCell(`# ${computedOn(result)}`),
-    [...axes, 'hook', ...(token ? ['token'] : []), ...valueNames(request)].join(','),
+    [...axes, 'hook', ...(token ? ['token'] : []), ...valueNames(request.metrics)].join(','),
     ...rowsOf(result, texts).map((row) =>
       [...row.places, row.hook, ...(token ? [textCell(row.token)] : []), ...row.values.map(numberCell)].join(
         ',',
@@ -109,7 +111,7 @@ function parquetOf(
     ...(hasPositions(result)
       ? [{ name: 'token', data: rows.map(({ token }) => token), type: 'STRING' as const }]
       : []),
-    ...valueNames(request).map((name, i) => ({
+    ...valueNames(request.metrics).map((name, i) => ({
       name,
       data: rows.map(({ values }) => values[i]),
       type: 'DOUBLE' as const,
@@ -132,15 +134,4 @@ function jsonOf(result: SweepResult, request: SweepRequest, texts: readonly stri
     raw: { shape: raw.shape, data: numbers(raw.data) },
     normalised: normalised.map((map) => (map === null ? null : numbers(map.data))),
   })}\n`
-}
-
-/** The index on each axis of a flat, row-major index. */
-function indexOf(shape: readonly number[], flat: number): number[] {
-  const index: number[] = []
-  let rest = flat
-  for (const size of [...shape].reverse()) {
-    index.unshift(rest % size)
-    rest = Math.floor(rest / size)
-  }
-  return index
 }

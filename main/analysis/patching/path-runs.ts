@@ -42,41 +42,49 @@ export async function through(
   pair: RunPair,
   senders: readonly PatchSite[],
 ): Promise<number[][]> {
-  const { stack, receivers, frozen, signal } = context
+  const { stack, receivers } = context
   const { base } = pair.base
-  const heard = [...new Set(receivers.map(({ hook }) => hook))]
-  if (stack === null || base === null) return ordinary(context, pair, senders, heard)
-  const captures = await hear(stack, { pair, base, senders, heard, frozen, signal })
+  const captures = await firstRun(context, pair, senders)
+  if (stack === null || base === null) return ordinary(context, pair, captures, senders.length)
+  const heard = heardAt(receivers)
   return heard.length === 1 && byPosition(receivers)
     ? asSites(context, pair, captures, senders.length)
     : suffix(context, pair, base.residual(Math.min(...heard.map(layerOf))), captures, senders.length)
 }
 
-const byPosition = ([{ point }]: readonly SweepSite[]): boolean => hookDims(point)[1] === 'pos'
-
-async function ordinary(
-  { model, receivers, frozen, signal }: PathContext,
+/** What each sender's first run computes at the receivers' hook points, [sender, …] by name. */
+export async function firstRun(
+  { model, stack, receivers, frozen, signal }: PathContext,
   pair: RunPair,
   senders: readonly PatchSite[],
-  heard: readonly string[],
-): Promise<number[][]> {
-  const { tokens, ports } = pair.base
-  const start = { kind: 'tokens', rows: senders.map(() => tokens) } as const
-  const sending = sendingPorts(
-    senders.map((sender) => [sender]),
-    pair,
-    frozen.hooks,
-    ports,
-  )
+): Promise<ReadonlyMap<string, Tensor>> {
+  const heard = heardAt(receivers)
+  const { base, tokens, ports } = pair.base
+  if (stack !== null && base !== null) return hear(stack, { pair, base, senders, heard, frozen, signal })
+  const rows = senders.map((sender) => [sender])
   const { captures } = await model.runnable.forward({
-    start,
+    start: { kind: 'tokens', rows: senders.map(() => tokens) },
     captures: heard,
-    ports: sending,
+    ports: sendingPorts(rows, pair, frozen.hooks, ports),
     logits: 'none',
     signal,
   })
-  const receiving = receivingPorts(receivers, captures, senders.length, tokens.length, ports)
-  const { logits } = await runRows(model.runnable, { start, ports: receiving, signal }, pair.reads)
+  return captures
+}
+
+const heardAt = (receivers: readonly SweepSite[]): string[] => [...new Set(receivers.map(({ hook }) => hook))]
+const byPosition = ([{ point }]: readonly SweepSite[]): boolean => hookDims(point)[1] === 'pos'
+
+async function ordinary(
+  { model, receivers, signal }: PathContext,
+  pair: RunPair,
+  captures: ReadonlyMap<string, Tensor>,
+  rows: number,
+): Promise<number[][]> {
+  const { tokens, ports: before } = pair.base
+  const start = { kind: 'tokens', rows: Array.from({ length: rows }, () => tokens) } as const
+  const ports = receivingPorts(receivers, captures, rows, tokens.length, before)
+  const { logits } = await runRows(model.runnable, { start, ports, signal }, pair.reads)
   return logits.map((row) => pair.valuesOf(row))
 }
 

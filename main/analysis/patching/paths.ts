@@ -4,13 +4,10 @@
  * the receivers then compute is kept. In the second, an ordinary run of the base, the receivers hold that.
  */
 import type { PathRequest, SweepResult } from '../../../preload/sweep'
-import { frozenOf } from './frozen'
 import { onPair } from './pairs'
-import { layerOf } from './path-blocks'
-import { stackFor, through } from './path-runs'
-import { checked } from './planned'
+import { planPaths } from './path-plan'
+import { through } from './path-runs'
 import { Findings, wantedOrder } from './progress'
-import { invalid, placesOf, type SweepSite } from './sites'
 import type { PatchingModel } from './subject'
 import { evidences, notesOf, type SweepOptions } from './sweep'
 
@@ -26,16 +23,10 @@ export async function patchPaths(
   options: SweepOptions = {},
 ): Promise<SweepResult> {
   const began = performance.now()
-  const { order, known, signal, onProgress } = options
+  const { order, known, onProgress } = options
   const { metrics } = request
-  const { lengths, hooks, run } = checked(model, request, options)
-  const receivers = placesOf(model, request.receivers, lengths, 'receivers')
-  const frozen = frozenOf(model, request.frozen)
-  checkReceivers(receivers, hooks, frozen.hooks)
-  const { runner, list, pairs, plan } = await run([...receivers.map(({ hook }) => hook), ...frozen.hooks])
-  const stack = stackFor(model, runner, [...hooks, ...receivers.map(({ hook }) => hook)])
-  const context = { model, runner, stack, receivers, frozen, signal }
-  const way = stack === null ? 'runs' : 'wave'
+  const { lengths, list, pairs, plan, context } = await planPaths(model, request, options)
+  const way = context.stack === null ? 'runs' : 'wave'
   const findings = new Findings(plan, onProgress)
   if (known !== undefined) findings.know(known)
   findings.begin()
@@ -69,27 +60,4 @@ export async function patchPaths(
     way,
     notes: notesOf(plan.ends, partnerless),
   }
-}
-
-/** A receiver must be able to hear some sender. */
-function checkReceivers(
-  receivers: readonly SweepSite[],
-  senders: readonly string[],
-  frozen: readonly string[],
-): void {
-  const fixed = receivers.find(({ hook }) => frozen.includes(hook))
-  if (fixed !== undefined)
-    throw invalid(
-      `The receiver ${fixed.hook} is among what stays as in the base run`,
-      'receivers',
-      'Receive at an input: attn.hook_q, hook_k or hook_v, ln2.hook_normalized, or the last hook_resid_post.',
-    )
-  const first = Math.min(...senders.map(layerOf))
-  const deaf = receivers.find(({ hook }) => layerOf(hook) < first)
-  if (deaf === undefined) return
-  throw invalid(
-    `The receiver ${deaf.hook} comes before every sender`,
-    'receivers',
-    'Choose receivers behind the senders.',
-  )
 }

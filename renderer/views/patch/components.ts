@@ -18,6 +18,7 @@ export interface ComponentKind {
 export const componentKinds: readonly ComponentKind[] = [
   { value: 'resid_pre', label: 'Residual stream, before', heads: false, estimate: 'residPre' },
   { value: 'resid_mid', label: 'Residual stream, between', heads: false, estimate: null },
+  { value: 'resid_post', label: 'Residual stream, after', heads: false, estimate: null },
   { value: 'attn_out', label: 'Attention output', heads: false, estimate: 'attnOut' },
   { value: 'mlp_out', label: 'MLP output', heads: false, estimate: 'mlpOut' },
   { value: 'z', label: 'Heads (z)', heads: true, estimate: 'heads' },

@@ -1,7 +1,7 @@
 /** Clean and corrupt prompts from files and from the clipboard: JSON, JSON Lines, CSV, TSV, or plain lines in turn. */
 import { z } from 'zod'
 import { PatchbayError } from '../../../preload/errors'
-import { separated, textOfFile } from '../steer/pairs-file'
+import { separated, textOfFile } from '../../files/separated'
 
 const prompt = z.string().min(1).max(100_000)
 

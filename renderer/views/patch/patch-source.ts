@@ -4,7 +4,7 @@ import type { CallInput } from '../../../preload/api'
 import type { SweepComponent, SweepSource } from '../../../preload/sweep'
 import type { ReadyPair } from './ready-pairs'
 import { longEnough, useSourceRows, type SourceRows } from './source-rows'
-import { placedTensors, type PlacedTensors, type StoredTensors } from './tensor-source'
+import { firstPositions, placedTensors, type PlacedTensors, type StoredTensors } from './tensor-source'
 
 export type SourceKind = SweepSource['kind']
 export type SourceInput = NonNullable<CallInput<'sweep.run'>['source']>
@@ -20,7 +20,9 @@ export interface PatchSource {
   std: Ref<number>
   seed: Ref<number>
   rows: SourceRows
-  stored: ShallowRef<StoredTensors | null>
+  stored: Readonly<ShallowRef<StoredTensors | null>>
+  /** Takes tensors as the source; null for none. */
+  store: (tensors: Omit<StoredTensors, 'serial'> | null) => void
   /** Rows of a mean, or of what is resampled; null while they are not there. */
   rowsFor: (pairs: readonly ReadyPair[]) => readonly number[][] | null
   make: (component: SweepComponent, layers: number, pairs: readonly ReadyPair[], length: number) => MadeSource
@@ -32,11 +34,33 @@ export function usePatchSource(): PatchSource {
   const seed = ref(0)
   const rows = useSourceRows()
   const stored = shallowRef<StoredTensors | null>(null)
+  let serial = 0
 
   const rowsFor = (pairs: readonly ReadyPair[]): readonly number[][] | null =>
     rows.from.value === 'pairs'
       ? pairs.flatMap(({ input }) => [input.clean, input.corrupt])
       : rows.lines.value
+
+  function store(tensors: Omit<StoredTensors, 'serial'> | null): void {
+    stored.value = tensors === null ? null : { ...tensors, serial: ++serial }
+  }
+
+  function withTensors(component: SweepComponent, layers: number, length: number): MadeSource {
+    if (stored.value === null)
+      return { input: null, missing: 'Open a tensor, or take one of a preset or a collection.' }
+    const placed = placedTensors(stored.value, component, layers)
+    if (placed === null)
+      return { input: null, missing: `${stored.value.name} holds nothing for this component.` }
+    const tensors = stored.value.byPosition ? firstPositions(placed.tensors, length) : placed.tensors
+    if (tensors === null) {
+      const [{ shape }] = Object.values(placed.tensors)
+      return {
+        input: null,
+        missing: `${stored.value.name} has ${shape[0]} positions, what is run has ${length}: put one position in, or the mean.`,
+      }
+    }
+    return { input: { kind: 'tensor', tensors: placed.names }, tensors, layers: placed.layers, missing: null }
+  }
 
   function withRows(of: 'mean' | 'resample', pairs: readonly ReadyPair[], length: number): MadeSource {
     const given = rowsFor(pairs)
@@ -67,19 +91,9 @@ export function usePatchSource(): PatchSource {
       case 'mean':
       case 'resample':
         return withRows(kind.value, pairs, length)
-      case 'tensor': {
-        if (stored.value === null) return { input: null, missing: 'Open a tensor, or take one of a preset.' }
-        const placed = placedTensors(stored.value, component, layers)
-        if (placed === null)
-          return { input: null, missing: `${stored.value.name} holds nothing for this component.` }
-        return {
-          input: { kind: 'tensor', tensors: placed.names },
-          tensors: placed.tensors,
-          layers: placed.layers,
-          missing: null,
-        }
-      }
+      case 'tensor':
+        return withTensors(component, layers, length)
     }
   }
-  return { kind, std, seed, rows, stored, rowsFor, make }
+  return { kind, std, seed, rows, stored, store, rowsFor, make }
 }

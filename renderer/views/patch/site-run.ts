@@ -1,7 +1,7 @@
 /** The run of one site of a sweep, asked for once and shared by everything that looks closer at the place. */
 import { computed, type ComputedRef } from 'vue'
 import type { CallInput, CallOutput } from '../../../preload/api'
-import type { Intervention, RunRequest } from '../../../preload/run'
+import type { Intervention } from '../../../preload/run'
 import type { PanelState } from '../../components/panel-state'
 import { useQuery, type Query } from '../../queries/query'
 import type { Place } from './place'
@@ -25,20 +25,20 @@ export function useSiteRun(place: () => Place | null, input: () => CallInput<'sw
   }
 }
 
-/**
- * The patched run and, as a second row, the same without the patch, which is the last of the site's interventions (those
- * before it make the base itself).
- */
-export function besideBase({ rows, interventions }: RunRequest): {
+/** The patched run and, as a second row, the same without the patch. */
+export function besideBase({ request: { rows, interventions }, base }: SiteRun): {
   rows: number[][]
   interventions: Intervention[]
 } {
-  const patch = interventions.length - 1
   return {
     rows: [rows[0], rows[0]],
-    interventions: interventions.map((one, i) => (i === patch ? { ...one, rows: [0] } : one)),
+    interventions: interventions.map((one, i) => (i < base ? one : { ...one, rows: [0] })),
   }
 }
+
+/** Hook points at which the run differs from its base. */
+export const patchedHooks = ({ request, base }: SiteRun): string[] =>
+  request.interventions.slice(base).map(({ hook }) => hook)
 
 /** The state of a panel whose picture comes from several calls, each asked with what the one before it gave. */
 export const chainState = (...queries: Query<unknown>[]): ComputedRef<PanelState> =>

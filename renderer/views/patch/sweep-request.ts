@@ -40,9 +40,15 @@ export function sweepRequestJson(question: Asked, { fingerprint }: ModelDescript
   )
 }
 
-/** Token ids, never text: nothing of a prompt reaches the shell. Null where tensors would have to be on the line. */
-export function sweepCommand(question: Asked, { fingerprint, provider }: ModelDescription): string | null {
-  if (Object.keys(question.tensors ?? {}).length > 0) return null
+/** The file that a command line reads tensors from, beside where it is run. */
+export const tensorsName = 'patching-tensors'
+export const tensorsFile = `${tensorsName}.safetensors`
+
+export const hasTensors = ({ tensors = {} }: Asked): boolean => Object.keys(tensors).length > 0
+
+/** Token ids, never text: nothing of a prompt reaches the shell. Tensors come from `tensorsFile`. */
+export function sweepCommand(question: Asked, { fingerprint, provider }: ModelDescription): string {
   const model = `--model ${fingerprint.slice(0, 16)} --provider ${provider}`
-  return `npx patchbay patch ${model} --request ${quoted(canonicalJson(requestOf(question)))}`
+  const tensors = hasTensors(question) ? ` --tensors ${tensorsFile}` : ''
+  return `npx patchbay patch ${model} --request ${quoted(canonicalJson(requestOf(question)))}${tensors}`
 }

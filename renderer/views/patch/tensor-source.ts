@@ -10,6 +10,8 @@ export interface StoredTensors {
   /** Tells two of one name apart. */
   serial: number
   tensors: Readonly<Record<string, Tensor>>
+  /** The first axis is the position in another prompt, which is at least as long as what is run. */
+  byPosition?: boolean
 }
 
 export interface PlacedTensors {
@@ -25,6 +27,21 @@ export interface PlacedTensors {
 /** Axes behind the batch axis. */
 const rank: Partial<Record<SweepComponent, number>> = { z: 3, q: 3, k: 3, v: 3, pattern: 3 }
 const rankOf = (component: SweepComponent): number => rank[component] ?? 2
+
+/** The first positions of tensors [pos, …]; null where one of them has fewer. */
+export function firstPositions(
+  tensors: Readonly<Record<string, Tensor>>,
+  length: number,
+): Record<string, Tensor> | null {
+  const all = Object.entries(tensors)
+  if (all.some(([, { shape }]) => shape[0] < length)) return null
+  return Object.fromEntries(
+    all.map(([name, { shape, data }]) => {
+      const rest = shape.slice(1)
+      return [name, { shape: [length, ...rest], data: data.slice(0, length * sizeOf(rest)) }]
+    }),
+  )
+}
 
 /** One layer of a tensor whose first axis is the layer. */
 function layerOf({ shape, data }: Tensor, layer: number): Tensor {
@@ -59,7 +76,7 @@ export function placedTensors(
       text:
         named.length === layers
           ? 'a tensor for each layer, by hook point'
-          : `layer${named.length === 1 ? '' : 's'} ${named.join(', ')}: what the file names`,
+          : `layer${named.length === 1 ? '' : 's'} ${named.join(', ')}, by hook point`,
     }
   // Tensors of other hook points are not meant for here.
   const [first] = Object.entries(tensors).filter(([one]) => !/^blocks\.\d+\./.test(one))

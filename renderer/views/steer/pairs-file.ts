@@ -2,16 +2,17 @@
 import { z } from 'zod'
 import { PatchbayError } from '../../../preload/errors'
 import { contrastPair, type ContrastPair } from '../../../preload/preset'
+import { separated, textOfFile } from '../../files/separated'
 
 export const mostPairs = 10_000
 
 const pairLike = z.union([contrastPair, z.tuple([z.string(), z.string()])])
 
-const refuse = (file: string, where: string, problem: string, next?: string): PatchbayError =>
+const refuse = (file: string, where: string, problem: string): PatchbayError =>
   new PatchbayError('file.malformed', `${file}, ${where}: ${problem}.`, {
     file,
     field: where,
-    next: next ?? 'Correct it and import the file again; nothing was taken over.',
+    next: 'Correct it and import the file again; nothing was taken over.',
   })
 
 /** One entry of JSON as a pair. */
@@ -73,40 +74,6 @@ function fromJsonLines(file: string, text: string): ContrastPair[] {
   })
 }
 
-export interface Row {
-  line: number
-  cells: string[]
-}
-
-/** RFC 4180 with any separator; `line` is where a row begins. */
-export function separated(file: string, text: string, separator: ',' | '\t'): Row[] {
-  const rows: Row[] = []
-  let row: Row = { line: 1, cells: [''] }
-  let line = 1
-  let quotedSince = 0
-  for (let i = 0; i < text.length; i++) {
-    const letter = text[i]
-    const last = row.cells.length - 1
-    if (letter === '\n') line++
-    if (quotedSince > 0) {
-      if (letter !== '"') row.cells[last] += letter
-      else if (text[i + 1] === '"') {
-        row.cells[last] += '"'
-        i++
-      } else quotedSince = 0
-    } else if (letter === '"' && row.cells[last] === '') quotedSince = line
-    else if (letter === separator) row.cells.push('')
-    else if (letter === '\n') {
-      rows.push(row)
-      row = { line, cells: [''] }
-    } else if (letter !== '\r' || text[i + 1] !== '\n') row.cells[last] += letter
-  }
-  if (quotedSince > 0)
-    throw refuse(file, `line ${quotedSince}`, 'a quotation mark is opened here and never closed')
-  rows.push(row)
-  return rows.filter(({ cells }) => cells.some((cell) => cell.trim() !== ''))
-}
-
 function fromTable(file: string, text: string, separator: ',' | '\t'): ContrastPair[] {
   const rows = separated(file, text, separator)
   const names = rows.at(0)?.cells.map((cell) => cell.trim().toLowerCase()) ?? []
@@ -122,15 +89,6 @@ function fromTable(file: string, text: string, separator: ',' | '\t'): ContrastP
       )
     return checked(file, `line ${line}`, { positive: cells[positive], negative: cells[negative] })
   })
-}
-
-/** The text of a file. @throws PatchbayError `file.malformed` where it is not UTF-8 */
-export function textOfFile(name: string, bytes: Uint8Array): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-  } catch {
-    throw refuse(name, 'the file', 'is not UTF-8 text', 'Save it as UTF-8 and import it again.')
-  }
 }
 
 /**

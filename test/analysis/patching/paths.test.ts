@@ -3,6 +3,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { patchPaths } from '../../../main/analysis/patching/paths'
 import { scrub } from '../../../main/analysis/patching/scrub'
+import { senderRequest } from '../../../main/analysis/patching/site-request'
 import type { PatchingModel } from '../../../main/analysis/patching/subject'
 import type { PatchPlace } from '../../../preload/attribution'
 import { runRequest, type InterventionInput } from '../../../preload/run'
@@ -99,6 +100,38 @@ describe.each(['gpt2', 'gemma2', 'gpt_neox'])('in %s', (name) => {
       }
     },
   )
+
+  it('gives the second run of a sender as a request of its own', async () => {
+    const last = layers - 1
+    const request = pathRequest.parse({
+      pairs: [
+        { clean, corrupt },
+        { clean: corrupt, corrupt: clean, noise: { positions: [1], std: 0.5, seed: 2 } },
+      ],
+      target: { kind: 'grid', component: 'z', by: ['head'] },
+      receivers: [
+        { hook: `blocks.${last}.attn.hook_q`, head: 1 },
+        { hook: `blocks.${last}.attn.hook_v`, positions: [2, 3] },
+      ],
+      metrics,
+    })
+    const { raw } = await patchPaths(model, request)
+    for (const index of [0, 2]) {
+      let mean = 0
+      for (const which of [0, 1]) {
+        const input = await senderRequest(model, request, { index, which })
+        expect(input.base).toBe(which)
+        expect(input.request.interventions.slice(which).map(({ hook }) => hook)).toEqual(
+          request.receivers.map(({ hook }) => hook),
+        )
+        const { logits } = await reference.run(input)
+        mean += ((logits?.data[positive] ?? 0) - (logits?.data[negative] ?? 0)) / 2
+      }
+      expect(Math.abs(raw.data[index] - mean)).toBeLessThan(5e-5)
+    }
+    await expect(senderRequest(model, request, { index: 999, which: 0 })).rejects.toThrow('no site 999')
+    await expect(senderRequest(model, request, { index: 0, which: 2 })).rejects.toThrow('no pair 2')
+  })
 
   it('keeps a set of components and replaces all others', async () => {
     const keep = [

@@ -55,6 +55,7 @@ export function sweepAnswers(model: ModelDescription): Answers {
           },
         ],
       },
+      base: 0,
       tensors: { source: { shape: [1, model.dModel], data: new Float32Array(model.dModel).fill(1) } },
     }),
     'run.execute': ({ request }) => {

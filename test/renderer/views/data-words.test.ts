@@ -13,8 +13,8 @@ import { colourOf } from '../../../renderer/views/data/collection/colour-choice'
 import { comparable, shortNames } from '../../../renderer/views/data/collection/comparable'
 import { directionOf } from '../../../renderer/views/data/collection/direction-file'
 import { emptySearch, missingOfSearch, searchOf } from '../../../renderer/views/data/collection/search-draft'
-import { datasetOf, emptyDataset, missingOfDataset } from '../../../renderer/views/data/form/dataset-draft'
-import { fileName, pathIn } from '../../../renderer/views/data/form/choose-path'
+import { datasetOf, emptyDataset, missingOfDataset } from '../../../renderer/datasets/dataset-draft'
+import { fileName, pathIn } from '../../../renderer/files/choose-path'
 import {
   emptyOutput,
   hooksOf,
@@ -22,7 +22,7 @@ import {
   missingOfOutput,
   outputOf,
 } from '../../../renderer/views/data/form/output-draft'
-import { pastedKind, pastedRows } from '../../../renderer/views/data/form/pasted'
+import { pastedKind, pastedRows } from '../../../renderer/datasets/pasted'
 import { syntheticCollection } from '../support/synthetic-collections'
 import { syntheticModel } from '../support/synthetic-model'
 
@@ -146,19 +146,19 @@ describe('a direction from a file', () => {
     [
       'a matrix',
       () => safetensors({ v: { dtype: 'F32', shape: [3, 1], data_offsets: [0, 12] } }),
-      /no float32 tensor/,
+      /one vector/,
     ],
     [
       'a vector behind the file',
       () => safetensors({ v: { ...vector.v, data_offsets: [400, 412] } }),
-      /where it says so/,
+      /outside of the file/,
     ],
-    ['a number that is not finite', () => safetensors(vector, Float32Array.of(1, NaN, 3)), /not finite/],
-    ['a header that ends nowhere', () => new Uint8Array(12).fill(255), /no safetensors file/],
+    ['a number that is not finite', () => safetensors(vector, Float32Array.of(1, NaN, 3)), /NaN or infinity/],
+    ['a header that ends nowhere', () => new Uint8Array(12).fill(255), /no \.safetensors file/],
     [
-      'other numbers than float32',
+      'whole numbers',
       () => encodeNpy({ type: 'int32', shape: [3], data: new Int32Array(3) }),
-      /float32/,
+      /not floating-point/,
     ],
   ])('is refused with %s', (_, file, message) => {
     expect(() => directionOf('d', file())).toThrow(message)

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest'
+import type { CollectionOutput } from '../../../preload/collections'
 import { PatchbayError } from '../../../preload/errors'
 import { encodeNpy } from '../../../preload/npy'
 import { formatOf, pairsOfFile, pairsOfText } from '../../../renderer/views/patch/pairs-file'
+import { keptRules, keptTensor } from '../../../renderer/views/patch/kept-activation'
 import { linesOf, longEnough } from '../../../renderer/views/patch/source-rows'
-import { fromHalf, tensorsOfFile } from '../../../renderer/views/patch/tensor-file'
-import { placedTensors } from '../../../renderer/views/patch/tensor-source'
+import { fromHalf, tensorsOfFile } from '../../../renderer/files/tensor-file'
+import { firstPositions, placedTensors } from '../../../renderer/views/patch/tensor-source'
 
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text)
 const message = (run: () => unknown): string => {
@@ -158,6 +160,67 @@ describe('where a tensor goes', () => {
     const of = (serial: number) =>
       placedTensors({ name: 'v', serial, tensors: { v: tensor(3) } }, 'resid_pre', 1)?.names
     expect(of(1)).not.toEqual(of(2))
+  })
+})
+
+describe('what is kept of a row', () => {
+  const outputOf = (hook: string, rule: string, more: Partial<CollectionOutput> = {}): CollectionOutput => ({
+    name: hook + rule,
+    hook,
+    asked: { hooks: [hook], positions: { kind: 'all' }, reduction: { kind: 'none' }, dtype: 'float32' },
+    dtype: 'float32',
+    dims: ['pos', 'd_model'],
+    sizes: [null, 2],
+    error: 0,
+    ...more,
+  })
+  const hook = 'blocks.1.hook_resid_pre'
+  const reduced = (kind: 'mean' | 'norm', dims: string[]): Partial<CollectionOutput> => ({
+    asked: { hooks: [hook], positions: { kind: 'all' }, reduction: { kind }, dtype: 'float32' },
+    dims,
+  })
+
+  it('is an activation of the component: as it was, or reduced over positions', () => {
+    const outputs = [
+      outputOf(hook, ''),
+      outputOf('blocks.2.hook_resid_pre', ''),
+      outputOf(hook, '[all]{mean}', reduced('mean', ['d_model'])),
+      outputOf(hook, '[all]{norm}', reduced('norm', ['pos'])),
+      outputOf('blocks.1.hook_mlp_out', ''),
+    ]
+    const rules = keptRules({ outputs }, 'resid_pre')
+    expect(rules.map(({ name, positions }) => [name, positions])).toEqual([
+      ['', true],
+      ['[all]{mean}', false],
+    ])
+    expect(rules[0].outputs.map((output) => output.hook)).toEqual([hook, 'blocks.2.hook_resid_pre'])
+    const pattern = outputOf('blocks.1.attn.hook_pattern', '', { dims: ['head', 'q_pos', 'k_pos'] })
+    expect(keptRules({ outputs: [pattern] }, 'pattern')).toEqual([])
+  })
+
+  it('is one position, the mean, or each where all are there', () => {
+    const [rule] = keptRules({ outputs: [outputOf(hook, '')] }, 'resid_pre')
+    const token = { id: 0, piece: 'a', text: 'a', special: false }
+    const answer = {
+      tokens: [token, token, token],
+      positions: Int32Array.of(0, 2),
+      norms: new Float32Array(2),
+      values: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) },
+      dims: ['pos', 'd_model'],
+    }
+    expect(keptTensor(answer, rule, 'one', -1)).toEqual({ shape: [2], data: Float32Array.of(3, 4) })
+    expect(keptTensor(answer, rule, 'mean', 0)).toEqual({ shape: [2], data: Float32Array.of(2, 3) })
+    expect(message(() => keptTensor(answer, rule, 'one', 1))).toContain('Position 1 of the row is not kept')
+    expect(message(() => keptTensor(answer, rule, 'each', 0))).toContain('Not every position')
+    const every = { ...answer, positions: Int32Array.of(0, 1) }
+    expect(keptTensor(every, rule, 'each', 0)).toBe(every.values)
+    expect(message(() => keptTensor({ ...answer, values: null }, rule, 'one', 0))).toContain('more numbers')
+  })
+
+  it('is cut to what is run, or refused where it is shorter', () => {
+    const tensors = { h: { shape: [3, 2], data: Float32Array.of(1, 2, 3, 4, 5, 6) } }
+    expect(firstPositions(tensors, 2)).toEqual({ h: { shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } })
+    expect(firstPositions(tensors, 4)).toBeNull()
   })
 })
 

@@ -1,10 +1,25 @@
 import { describe, expect, it } from 'vitest'
 import { encodeNpy } from '../../../preload/npy'
+import { tensorsOfFile } from '../../../renderer/files/tensor-file'
 import { usePrompt } from '../../../renderer/stores/prompt'
 import { violations } from '../support/accessible'
 import { withLayout } from '../support/layout'
+import { collectionAnswers, syntheticCollection } from '../support/synthetic-collections'
+import type { Answers } from '../support/synthetic-engine'
+import { syntheticIds, syntheticModel, syntheticToken } from '../support/synthetic-model'
 import { settle, type MountedView } from '../support/mount-view'
 import { asked, button, choose, patchView, sweeps, writeInto } from '../support/patch-view'
+
+/** Chooses from the menu of what can be copied. */
+async function copyAs(opened: MountedView, item: string): Promise<void> {
+  await button(opened, 'Copy as').trigger('keydown', { key: 'Enter' })
+  await settle()
+  const items = Array.from(document.querySelectorAll<HTMLElement>('[role="menuitem"]'))
+  const found = items.find(({ textContent }) => textContent?.trim().startsWith(item))
+  if (found === undefined) throw new Error(`no item ${item}`)
+  found.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
+  await settle()
+}
 
 describe('the sources of a sweep', () => {
   withLayout()
@@ -41,7 +56,7 @@ describe('the sources of a sweep', () => {
   it('are a tensor of a file, at every layer', async () => {
     const opened = await open()
     await choose(opened, 'Source', 'stored tensor')
-    expect(opened.view.text()).toContain('Open a tensor, or take one of a preset.')
+    expect(opened.view.text()).toContain('Open a tensor, or take one of a preset or a collection.')
     const data = new Float32Array(128).fill(1)
     opened.shell.toOpen = { name: 'v.npy', bytes: encodeNpy({ type: 'float32', shape: [128], data }) }
     await button(opened, 'Open a tensor…').trigger('click')
@@ -51,10 +66,77 @@ describe('the sources of a sweep', () => {
     expect(new Set(names).size).toBe(1)
     expect(names).toHaveLength(4)
     expect(tensors?.[names[0]].data).toEqual(data)
+    await copyAs(opened, 'Command line')
+    expect(opened.shell.clipboard.at(-1)).toContain('--tensors patching-tensors.safetensors')
+    await copyAs(opened, 'Save patching-tensors.safetensors')
+    const [saved] = opened.shell.saved
+    expect(saved.suggestedName).toBe('patching-tensors.safetensors')
+    expect(tensorsOfFile('saved.safetensors', saved.bytes)).toEqual(tensors)
     opened.shell.toOpen = { name: 'v.npy', bytes: Uint8Array.of(1, 2, 3) }
     await button(opened, 'Open a tensor…').trigger('click')
     await settle(16)
     expect(sweeps(opened).at(-1)?.source).toEqual(source)
+  })
+})
+
+describe('what a collection keeps, as a source', () => {
+  withLayout()
+  const { open } = patchView()
+  const model = syntheticModel()
+  const made = syntheticCollection(model, 9)
+
+  /** Of row r at position p everything is 100 · r + p. */
+  const kept: Answers = {
+    ...collectionAnswers([
+      made,
+      syntheticCollection(model, 3, { id: 'other-0', fingerprint: 'cd'.repeat(32) }),
+    ]),
+    'collections.tokens': ({ id, row, output }) => {
+      const tokens = syntheticIds(made.rows[row].text).map(syntheticToken)
+      const at = (i: number): number => 100 * row + Math.floor(i / model.dModel)
+      return {
+        tokens,
+        positions: Int32Array.from(tokens.keys()),
+        norms: new Float32Array(tokens.length),
+        values: {
+          shape: [tokens.length, model.dModel],
+          data: Float32Array.from({ length: tokens.length * model.dModel }, (_, i) => at(i)),
+        },
+        dims: id === made.collection.id && output.includes('resid_post') ? ['pos', 'd_model'] : [],
+      }
+    },
+  }
+  const lastTensors = (opened: MountedView) => Object.values(sweeps(opened).at(-1)?.tensors ?? {})
+
+  it('is a position of a row, their mean, or each at its place, at every layer that is kept', async () => {
+    const opened = await open(kept)
+    await choose(opened, 'Component', 'Residual stream, after')
+    await choose(opened, 'Source', 'stored tensor')
+    await choose(opened, 'Collection whose activation is put in', 'Reviews')
+    const rows = syntheticIds(made.rows[1].text).length
+    const row = opened.view.get<HTMLInputElement>('.kept input[type="number"]')
+    await row.setValue('1')
+    await row.trigger('change')
+    await settle(24)
+    expect(lastTensors(opened)).toHaveLength(model.layers)
+    expect(lastTensors(opened)[0].shape).toEqual([model.dModel])
+    expect(lastTensors(opened)[0].data[0]).toBe(100 + rows - 1)
+    expect(opened.view.text()).toContain('Reviews row 1 at -1')
+    await choose(opened, 'Positions of the row', 'mean')
+    await settle(24)
+    expect(lastTensors(opened)[0].data[0]).toBe(100 + (rows - 1) / 2)
+    await choose(opened, 'Positions of the row', 'each')
+    await settle(24)
+    // The row is shorter than what is run.
+    expect(opened.view.text()).toMatch(/Reviews row 1 has \d+ positions, what is run has \d+/)
+  })
+
+  it('says where it keeps nothing of the component', async () => {
+    const opened = await open(kept)
+    await choose(opened, 'Source', 'stored tensor')
+    await choose(opened, 'Collection whose activation is put in', 'Reviews')
+    await settle(24)
+    expect(opened.view.text()).toContain('Reviews keeps nothing of this component.')
   })
 })
 
@@ -83,6 +165,23 @@ describe('path patching in the view', () => {
     expect(await violations(opened.view.element as Element)).toEqual([])
   })
 
+  it('looks closer at a sender: what its receivers heard, put there', async () => {
+    const opened = await open()
+    await paths(opened, 'L3H1 q')
+    const map = opened.view.get('[aria-label^="Patching"][role="application"]')
+    await map.trigger('focus')
+    await map.trigger('keydown', { key: 'ArrowRight' })
+    await map.trigger('keydown', { key: 'Enter' })
+    await settle(24)
+    expect(asked(opened, 'sweep.site').at(-1)).toMatchObject({
+      receivers: [{ hook: 'blocks.3.attn.hook_q', head: 1 }],
+      frozen: 'heads-and-mlps',
+      pair: 0,
+    })
+    expect(asked(opened, 'run.execute').at(-1)?.request.rows).toHaveLength(2)
+    expect(opened.view.find('[aria-label^="Next-token probabilities"]').exists()).toBe(true)
+  })
+
   it('takes receivers from its map by the keyboard, and drops them again', async () => {
     const opened = await open()
     await paths(opened, 'logits')
@@ -107,11 +206,7 @@ describe('path patching in the view', () => {
     const opened = await open()
     await paths(opened, 'logits')
     await choose(opened, 'What stays as it is on the way', 'heads')
-    await button(opened, 'Copy as').trigger('keydown', { key: 'Enter' })
-    await settle()
-    const [request] = Array.from(document.querySelectorAll<HTMLElement>('[role="menuitem"]'))
-    request.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
-    await settle()
+    await copyAs(opened, 'Request')
     expect(JSON.parse(opened.shell.clipboard[0])).toMatchObject({
       receivers: [{ hook: 'blocks.3.hook_resid_post' }],
     })

@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { pathRequest, scrubRequest, sweepRequest } from '../../../preload/sweep'
+import { safetensorsOf } from '../../../renderer/files/safetensors'
+import { tensorsOfFile } from '../../../renderer/files/tensor-file'
 import type { SweepQuestion } from '../../../renderer/views/patch/sweep'
 import { questionPython } from '../../../renderer/views/patch/question-python'
 import { sweepCommand, sweepRequestJson } from '../../../renderer/views/patch/sweep-request'
@@ -14,7 +16,7 @@ const question: SweepQuestion = {
   metrics: [{ kind: 'logit-difference', positive: [5], negative: [7] }],
 }
 type Change = Partial<SweepQuestion>
-const program = (change: Change) => questionPython({ ...question, ...change } as SweepQuestion, model)
+const program = (change: Change) => questionPython({ ...question, ...change }, model)
 const python = (change: Change): string => {
   const made = program(change)
   return 'text' in made ? made.text : `none: ${made.without}`
@@ -31,7 +33,7 @@ describe('a copied request', () => {
   it('is one word of a command line', () => {
     const command = sweepCommand(question, model)
     const [, json] =
-      /^npx patchbay patch --model [0-9a-f]{16} --provider cpu --request '([^']+)'$/.exec(command ?? '') ?? []
+      /^npx patchbay patch --model [0-9a-f]{16} --provider cpu --request '([^']+)'$/.exec(command) ?? []
     expect(sweepRequest.parse(JSON.parse(json))).toEqual(sweepRequest.parse(question))
   })
 })
@@ -40,12 +42,12 @@ describe('a copied request with more than places', () => {
   it('brings receivers, and sets that are kept', () => {
     const paths = { ...question, receivers: [{ hook: 'blocks.3.attn.hook_q', head: 1 }] }
     expect(pathRequest.parse(JSON.parse(sweepRequestJson(paths, model))).receivers).toEqual(paths.receivers)
-    const { target: _, ...rest } = question
-    const scrub = { ...rest, source: { kind: 'zero' as const }, keep: [[]] }
+    const { model: handle, pairs, metrics } = question
+    const scrub = { model: handle, pairs, metrics, source: { kind: 'zero' as const }, keep: [[]] }
     expect(scrubRequest.parse(JSON.parse(sweepRequestJson(scrub, model))).keep).toEqual([[]])
   })
 
-  it('brings tensors as numbers, which a command line can not', () => {
+  it('brings tensors as numbers, a command line in a file beside it', () => {
     const tensors = { v: { shape: [2], data: Float32Array.of(1, 2) } }
     const stored: SweepQuestion = {
       ...question,
@@ -54,7 +56,8 @@ describe('a copied request with more than places', () => {
     }
     const copied = JSON.parse(sweepRequestJson(stored, model)) as { tensors: unknown }
     expect(copied.tensors).toEqual({ v: { shape: [2], data: [1, 2] } })
-    expect(sweepCommand(stored, model)).toBeNull()
+    expect(sweepCommand(stored, model)).toMatch(/' --tensors patching-tensors\.safetensors$/)
+    expect(tensorsOfFile('x.safetensors', safetensorsOf(tensors))).toEqual(tensors)
   })
 })
 
@@ -252,7 +255,7 @@ describe('a copied program', () => {
       target: { kind: 'grid', component: 'z', by: ['head'] },
       receivers: [{ hook: 'blocks.3.attn.hook_q', head: 1 }, { hook: 'blocks.3.hook_resid_post' }],
       frozen: 'heads',
-    } as Change)
+    })
     expect(text).toContain('("blocks.3.attn.hook_q", (slice(None), slice(None), 1)),')
     expect(text).toContain('("blocks.3.hook_resid_post", ...),')
     expect(text).toContain('for site in ("attn.hook_z",)]')

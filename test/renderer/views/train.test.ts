@@ -1,48 +1,18 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CallName } from '../../../preload/api'
-import type { JobRecord, JobState } from '../../../preload/jobs'
+import type { JobRecord } from '../../../preload/jobs'
 import type { ProbeLayer, TrainingResult } from '../../../preload/training'
 import { usePresetChoice } from '../../../renderer/stores/preset-choice'
 import { useView } from '../../../renderer/stores/view'
 import { useModels } from '../../../renderer/stores/models'
 import { stateText } from '../../../renderer/jobs/job-words'
 import { bestLayer, thinned } from '../../../renderer/views/train/job-words'
-import { labelledTexts } from '../../../renderer/views/train/labelled-file'
 import TrainView from '../../../renderer/views/train/TrainView.vue'
 import { violations } from '../support/accessible'
+import { jobAnswers, jobRecord } from '../support/job-record'
 import { withLayout } from '../support/layout'
 import { mountView, settle, type MountedView } from '../support/mount-view'
 import { syntheticEngine, type Answers } from '../support/synthetic-engine'
-
-const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
-
-describe('a file of texts with labels', () => {
-  it('is read as CSV with names in any order, TSV without names, and JSON Lines', () => {
-    const csv = 'label,text\nsad,"tears, many"\nhappy,joy\nsad,gloom\n'
-    expect(labelledTexts('a.csv', bytes(csv))).toEqual({
-      positive: ['tears, many', 'gloom'],
-      negative: ['joy'],
-      names: ['sad', 'happy'],
-    })
-    expect(labelledTexts('a.tsv', bytes('no\t0\nyes\t1\n'))).toMatchObject({
-      positive: ['yes'],
-      negative: ['no'],
-    })
-    const lines = '{"text":"a","label":false}\n\n{"text":"b","label":true}\n'
-    expect(labelledTexts('a.jsonl', bytes(lines))).toMatchObject({ positive: ['b'], negative: ['a'] })
-  })
-
-  it.each([
-    ['one label', 'a.csv', 'text,label\na,1\nb,1\n', /has 1 different label;/],
-    ['three labels', 'a.csv', 'a,1\nb,2\nc,3\n', /has 3 different labels/],
-    ['an empty text', 'a.csv', 'text,label\n,1\nb,0\n', /line 2: the text is empty/],
-    ['a row of one column', 'a.csv', 'a,1\nb\n', /line 2: has 1 columns/],
-    ['a line that is no JSON', 'a.jsonl', '{"text":"a","label":1}\n{', /line 2: is not valid JSON/],
-    ['a line without label', 'a.jsonl', '{"text":"a"}', /line 1: is not of the form/],
-  ])('is refused with %s, naming the place', (_, name, text, message) => {
-    expect(() => labelledTexts(name, bytes(text))).toThrow(message)
-  })
-})
 
 const layer = (index: number, accuracy: number): ProbeLayer => {
   const score = { rows: 10, accuracy, auc: accuracy, calibration: null }
@@ -58,11 +28,14 @@ const layer = (index: number, accuracy: number): ProbeLayer => {
     control: { accuracies: [0.4, 0.6], aucs: [0.4, 0.6], p: 1 / 3 },
   }
 }
+const layers = [layer(0, 0.6), layer(1, 0.9), layer(2, 0.8)]
 const probe: TrainingResult = {
   kind: 'probe',
   modelName: 'synthetic',
   fingerprint: '0'.repeat(64),
-  layers: [layer(0, 0.6), layer(1, 0.9), layer(2, 0.8)],
+  layers,
+  failed: 0,
+  failures: [],
   file: '/jobs/probe.safetensors',
 }
 const effect = { raised: 0.1, lowered: null, loss: 2 }
@@ -79,33 +52,12 @@ const steering: TrainingResult = {
   after: { ...effect, raised: 0.6 },
 }
 
-let next = 0
-function record(state: JobState, change: Partial<JobRecord> = {}): JobRecord {
-  const time = '2026-01-01T00:00:00.000Z'
-  next++
-  return {
-    format: 'patchbay.job',
-    version: 1,
-    id: `20260101-000000-${String(next).padStart(8, '0')}`,
-    kind: 'probe',
-    title: `Job ${next}`,
-    input: {},
-    state,
-    progress: null,
-    created: time,
-    updated: time,
-    error: null,
-    result: null,
-    ...change,
-  }
-}
-
 describe('the words of jobs', () => {
   it('tell state, step and the time left, and the best layer by AUC', () => {
     const progress = { done: 3, total: 50, what: 'Step 3 of 50', eta: 200, numbers: {} }
-    expect(stateText(record('running', { progress }))).toBe('running · Step 3 of 50 · 3 min 20 s left')
-    expect(stateText(record('done', { progress }))).toBe('done')
-    expect(bestLayer(probe.layers)).toBe(1)
+    expect(stateText(jobRecord('running', { progress }))).toBe('running · Step 3 of 50 · 3 min 20 s left')
+    expect(stateText(jobRecord('done', { progress }))).toBe('done')
+    expect(bestLayer(layers)).toBe(1)
   })
 })
 
@@ -128,17 +80,8 @@ describe('the train view', () => {
     mounted?.view.unmount()
     mounted = null
   })
-  const answers = (jobs: JobRecord[]): Answers => ({
-    'jobs.list': () => ({ jobs, unreadable: [], warning: null }),
-    'jobs.watch': ({ id }) => jobs.find((job) => job.id === id) ?? record('done'),
-    'jobs.start': ({ kind }) => {
-      const job = record('done', { kind, title: 'Started', result: probe })
-      jobs.push(job)
-      return job
-    },
-  })
   async function open(jobs: JobRecord[] = [], more: Answers = {}): Promise<MountedView> {
-    mounted = await mountView(TrainView, syntheticEngine({ ...answers(jobs), ...more }))
+    mounted = await mountView(TrainView, syntheticEngine({ ...jobAnswers(jobs, probe), ...more }))
     await settle(16)
     return mounted
   }
@@ -149,6 +92,11 @@ describe('the train view', () => {
   }
   const asked = ({ engine }: MountedView, name: CallName): unknown[] =>
     engine.made.filter((call) => call.name === name).map(({ input }) => input)
+  const labelled = ({ view }: MountedView, label: string) => {
+    const found = view.findAll('label').find((each) => each.text() === label)
+    if (found === undefined) throw new Error(`no field ${label}`)
+    return found.get('input')
+  }
   async function choose(opened: MountedView, title: string): Promise<void> {
     await button(opened, title).trigger('click')
     await settle()
@@ -161,11 +109,11 @@ describe('the train view', () => {
     expect(button(opened, 'Start').attributes('disabled')).toBeDefined()
   })
 
-  it('starts a probe from an imported file, and shows accuracy by layer with its control and calibration', async () => {
+  it('starts a probe from written texts, and shows accuracy by layer with its control and calibration', async () => {
     const opened = await open()
-    opened.shell.toOpen = { name: 'moods.csv', bytes: bytes('text,label\nglad,1\nmerry,1\nsad,0\nangry,0\n') }
-    await button(opened, 'Import').trigger('click')
-    await settle()
+    const [positive, negative] = opened.view.findAll('textarea')
+    await positive.setValue('glad\n\nmerry\n')
+    await negative.setValue('sad\nangry')
     await opened.view.get('form').trigger('submit')
     await settle(16)
     expect(asked(opened, 'jobs.start')).toEqual([
@@ -174,6 +122,8 @@ describe('the train view', () => {
         input: expect.objectContaining({
           model: useModels().current?.source,
           site: 'hook_resid_post',
+          bos: 'model',
+          template: 'none',
           examples: [
             { text: 'glad', label: 1 },
             { text: 'merry', label: 1 },
@@ -200,7 +150,7 @@ describe('the train view', () => {
     expect(opened.view.text()).toContain('Example 1 needs a prompt and a target.')
     await field('Example 1, target').setValue(' happy')
     expect(opened.view.text()).toContain('Give it a name.')
-    await opened.view.get('label.wide input').setValue('Gladness ')
+    await labelled(opened, 'Name of the preset').setValue('Gladness ')
     await opened.view.get('form').trigger('submit')
     await settle()
     expect(asked(opened, 'jobs.start')).toMatchObject([
@@ -217,7 +167,7 @@ describe('the train view', () => {
   })
 
   it('hands a made vector to the Steer view', async () => {
-    const job = record('done', { kind: 'steering', title: 'Optimise', result: steering })
+    const job = jobRecord('done', { kind: 'steering', title: 'Optimise', result: steering })
     const opened = await open([job])
     await choose(opened, 'Optimise')
     expect(opened.view.text()).toContain('10 % → 60 %')
@@ -227,7 +177,7 @@ describe('the train view', () => {
 
   it('follows what runs, draws its loss, and pauses and cancels it', async () => {
     const progress = { done: 2, total: 4, what: 'Step 2 of 4', eta: 3, numbers: { loss: 0.5 } }
-    const job = record('running', { title: 'Long', progress })
+    const job = jobRecord('running', { title: 'Long', progress })
     const opened = await open([job], {
       'jobs.watch': (_, { progress: tell, signal }) => {
         tell({ job, points: [0, 1].map((step) => ({ step, loss: 1 / (step + 1) })) })
@@ -253,7 +203,7 @@ describe('the train view', () => {
   })
 
   it('shows why a job failed and what to do, and asks before it removes one', async () => {
-    const job = record('failed', {
+    const job = jobRecord('failed', {
       title: 'Broken',
       error: { code: 'disk.full', message: 'The disk is full.', next: 'Free some space.' },
     })
@@ -275,7 +225,7 @@ describe('the train view', () => {
     const opened = await open([], {
       'jobs.list': () => {
         if (failures-- > 0) throw new Error('broken')
-        return { jobs: [record('done', { title: 'Found' })], unreadable: [], warning: null }
+        return { jobs: [jobRecord('done', { title: 'Found' })], unreadable: [], warning: null }
       },
     })
     await button(opened, 'Try again').trigger('click')

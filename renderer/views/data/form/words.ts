@@ -1,38 +1,10 @@
 /** The choices of the form in words. */
-import type { DatasetFormat } from '../../../../preload/datasets'
 import { storedTypes, type StoredType } from '../../../../preload/extraction'
 import type { SelectOption } from '../../../components/select-option'
-import type { PromptWay } from './dataset-draft'
 import type { OutputDraft } from './output-draft'
-import type { PastedKind } from './pasted'
 
 type Options<T extends string> = readonly SelectOption<T>[]
 
-export const formatWords: Record<DatasetFormat | 'rows', string> = {
-  jsonl: 'JSON Lines',
-  csv: 'CSV',
-  tsv: 'TSV',
-  parquet: 'Parquet',
-  arrow: 'Arrow',
-  lines: 'text, a row a line',
-  paragraphs: 'text, a row a paragraph',
-  document: 'text, one row',
-  folder: 'folder',
-  rows: 'rows',
-}
-export const wayOptions: Options<PromptWay> = [
-  { value: 'column', label: 'A column', hint: 'Its text is the prompt.' },
-  { value: 'template', label: 'A template', hint: 'Text with {{column}} in it.' },
-  { value: 'chat', label: 'A chat', hint: 'Messages that are templates, through the model’s chat template.' },
-  { value: 'messages', label: 'A column of chats', hint: 'JSON: [{"role": …, "content": …}, …]' },
-  { value: 'tokens', label: 'A column of token ids', hint: 'JSON: [1, 2, 3]' },
-]
-export const pastedOptions: Options<PastedKind> = [
-  { value: 'lines', label: 'a text a line' },
-  { value: 'table', label: 'a table parted by tabs', hint: 'The first line names the columns.' },
-  { value: 'csv', label: 'CSV', hint: 'The first line names the columns.' },
-  { value: 'jsonl', label: 'JSON Lines' },
-]
 export const positionOptions: Options<OutputDraft['positions']> = [
   { value: 'all', label: 'all' },
   { value: 'last', label: 'the last' },

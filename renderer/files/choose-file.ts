@@ -1,6 +1,6 @@
 /** A file that a form takes texts from, through the shell's dialog. */
-import { shellError } from '../../../preload/shell'
-import { services } from '../../services'
+import { shellError } from '../../preload/shell'
+import { services } from '../services'
 
 const mostBytes = 32 * 2 ** 20
 

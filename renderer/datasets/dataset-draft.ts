@@ -1,6 +1,6 @@
 /** A data set as it is being chosen: where its rows come from, how a row becomes a prompt, which rows are used. */
-import type { DatasetReport, DatasetSource, DatasetSpecInput, RowPrompt } from '../../../../preload/datasets'
-import type { BosPolicy, ChatMessage } from '../../../../preload/prompt'
+import type { DatasetReport, DatasetSource, DatasetSpecInput, RowPrompt } from '../../preload/datasets'
+import type { BosPolicy, ChatMessage } from '../../preload/prompt'
 
 export const promptWays = ['column', 'template', 'chat', 'messages', 'tokens'] as const
 export type PromptWay = (typeof promptWays)[number]

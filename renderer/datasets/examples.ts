@@ -1,11 +1,11 @@
 /** Data sets that come with Patchbay: sentences of the kinds that storyworld was trained on, fetched when asked for. */
-import { PatchbayError } from '../../../../preload/errors'
-import type { Cell, RowPrompt } from '../../../../preload/datasets'
+import { PatchbayError } from '../../preload/errors'
+import type { Cell, RowPrompt } from '../../preload/datasets'
 import { pastedRows } from './pasted'
 
 const texts = {
-  reviews: () => import('../../../../assets/datasets/reviews.jsonl?raw'),
-  dialogues: () => import('../../../../assets/datasets/dialogues.jsonl?raw'),
+  reviews: () => import('../../assets/datasets/reviews.jsonl?raw'),
+  dialogues: () => import('../../assets/datasets/dialogues.jsonl?raw'),
 } as const
 export type ExampleName = keyof typeof texts
 

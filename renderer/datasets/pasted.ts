@@ -1,7 +1,7 @@
 /** Rows that were pasted: JSON Lines, a table as spreadsheets copy it (or CSV), or a text a line. */
-import type { Cell } from '../../../../preload/datasets'
-import { PatchbayError } from '../../../../preload/errors'
-import { separated } from '../../steer/pairs-file'
+import type { Cell } from '../../preload/datasets'
+import { PatchbayError } from '../../preload/errors'
+import { separated } from '../files/separated'
 
 export const pastedKinds = ['lines', 'table', 'csv', 'jsonl'] as const
 export type PastedKind = (typeof pastedKinds)[number]

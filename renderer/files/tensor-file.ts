@@ -1,8 +1,8 @@
-/** Tensors that a person opens as a source: `.npy` and `.safetensors`, read with every size checked, given as float32. */
+/** Tensors that a person opens: `.npy` and `.safetensors`, read with every size checked, given as float32. */
 import { z } from 'zod'
-import { PatchbayError } from '../../../preload/errors'
-import { npyMagic } from '../../../preload/npy'
-import { sizeOf, type Tensor } from '../../../preload/tensor'
+import { PatchbayError } from '../../preload/errors'
+import { npyMagic } from '../../preload/npy'
+import { sizeOf, type Tensor } from '../../preload/tensor'
 
 /** Values in a file at most: they travel with the request. */
 export const mostValues = 4_000_000
@@ -47,8 +47,8 @@ function checkedShape(file: string, name: string, shape: readonly unknown[]): nu
   if (sizeOf(dims) > mostValues)
     throw refuse(
       file,
-      `has a tensor ${JSON.stringify(name)} of ${sizeOf(dims)} values; at most ${mostValues} travel with a sweep`,
-      'Save only what is put in: one activation, not a data set.',
+      `has a tensor ${JSON.stringify(name)} of ${sizeOf(dims)} values; at most ${mostValues} travel with a question`,
+      'Save only what is needed: one activation, not a data set.',
     )
   return dims
 }
@@ -58,11 +58,12 @@ function finite(file: string, name: string, tensor: Tensor): Tensor {
   throw refuse(file, `has a tensor ${JSON.stringify(name)} that holds NaN or infinity`, 'Save it without.')
 }
 
+const isNpy = (bytes: Uint8Array): boolean => npyMagic.every((byte, i) => bytes[i] === byte)
+
 /** @throws PatchbayError `file.malformed` */
 function readNpy(file: string, bytes: Uint8Array): Record<string, Tensor> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < 12 || npyMagic.some((byte, i) => bytes[i] !== byte))
-    throw refuse(file, 'is no .npy file')
+  if (bytes.length < 12 || !isNpy(bytes)) throw refuse(file, 'is no .npy file')
   const wide = bytes[6] > 1
   const length = wide ? view.getUint32(8, true) : view.getUint16(8, true)
   const start = (wide ? 12 : 10) + length
@@ -103,7 +104,7 @@ function readSafetensors(file: string, bytes: Uint8Array): Record<string, Tensor
   if (length > bytes.length - 8) throw refuse(file, 'is no .safetensors file, or ends within its header')
   let header: unknown
   try {
-    header = JSON.parse(new TextDecoder().decode(bytes.subarray(8, 8 + length)))
+    header = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes.subarray(8, 8 + length)))
   } catch {
     throw refuse(file, 'has a header that is no JSON')
   }
@@ -124,7 +125,7 @@ function readSafetensors(file: string, bytes: Uint8Array): Record<string, Tensor
     if (to - from !== count * bytesPerValue[kind] || 8 + length + to > bytes.length)
       throw refuse(file, `has the values of ${JSON.stringify(name)} outside of the file`)
     if ((total += count) > mostValues)
-      throw refuse(file, `holds more than ${mostValues} values`, 'Save only what is put in.')
+      throw refuse(file, `holds more than ${mostValues} values`, 'Save only what is needed.')
     tensors.set(name, finite(file, name, { shape, data: valuesOf(view, kind, 8 + length + from, count) }))
   }
   if (tensors.size === 0) throw refuse(file, 'holds no floating-point tensor')
@@ -136,4 +137,4 @@ function readSafetensors(file: string, bytes: Uint8Array): Record<string, Tensor
  * @throws PatchbayError `file.malformed`
  */
 export const tensorsOfFile = (name: string, bytes: Uint8Array): Record<string, Tensor> =>
-  /\.npy$/i.test(name) ? readNpy(name, bytes) : readSafetensors(name, bytes)
+  /\.npy$/i.test(name) || isNpy(bytes) ? readNpy(name, bytes) : readSafetensors(name, bytes)

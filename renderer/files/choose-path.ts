@@ -1,6 +1,6 @@
 /** A path through the shell's dialogs. */
-import { shellError, type PathKind } from '../../../../preload/shell'
-import { services } from '../../../services'
+import { shellError, type PathKind } from '../../preload/shell'
+import { services } from '../services'
 
 /** Null where the dialog was closed. @throws PatchbayError what the shell says */
 export async function chosenPath(kind: PathKind): Promise<string | null> {
