@@ -27,17 +27,19 @@ export class SizeSum {
   async add(row: StoredRow): Promise<Set<string>> {
     const missing = new Set<string>()
     const entries: { name: string; bytes: number; scaleBytes: number }[] = []
-    for (const hook of this.plan.hooks) {
-      const ids = entriesAt(hook, row, this.patterns)
-      const found = (await this.store?.has(ids)) ?? ids.map(() => false)
+    const idsAt = this.plan.hooks.map((hook) => entriesAt(hook, row, this.patterns))
+    // Of all hook points at once: each time it is asked the store may have to look at its folder.
+    const all = idsAt.flat()
+    const found = ((await this.store?.has(all)) ?? all.map(() => false)).values()
+    for (const [h, hook] of this.plan.hooks.entries()) {
       const sizes = hook.groups.flatMap((group) => {
         const positions = positionsAt(group, row, this.patterns).length
         return positions === 0
           ? []
           : group.outputs.map((output) => elementsOf(output, positions, row.tokens.length))
       })
-      for (const [i, id] of ids.entries()) {
-        if (found[i]) this.present++
+      for (const [i, id] of idsAt[h].entries()) {
+        if (found.next().value === true) this.present++
         else {
           missing.add(hook.name)
           entries.push(entrySize(id, sizes[i]))

@@ -7,7 +7,7 @@ import { PatchbayError } from '../../preload/errors'
 import { encodedBytes, SHARD_BYTES, type ActivationStore, type EncodedItem } from '../cache/store/store'
 
 /** Shards that are under way at most. */
-const UNDER_WAY = 3
+const UNDER_WAY = 2
 
 /** Values that are put together: half of what a shard may be, so that little memory waits for the disk. */
 const TOGETHER = SHARD_BYTES

@@ -156,6 +156,8 @@ export class StoreIndex {
   /** @returns whether anything was read */
   private async refreshIfChanged(): Promise<boolean> {
     const time = await this.changed()
+    // Without a folder there is nothing to read.
+    if (Number.isNaN(time) && Number.isNaN(this.folderTime)) return false
     if (time === this.folderTime && Math.abs(Date.now() - time) > RECENT_MS) return false
     await this.refresh()
     return true
