@@ -219,7 +219,7 @@ describe('numbers that are none', () => {
   })
 })
 
-describe('data that is none', () => {
+describe('input that nothing can be made of', () => {
   it.each<[string, string, object]>([
     ['a probe without texts', 'probe', { ...probe, examples: [] }],
     ['a probe with one class', 'probe', { ...probe, examples: sad }],
@@ -229,6 +229,11 @@ describe('data that is none', () => {
       'a dictionary of blank texts',
       'dictionary',
       { ...dictionary, texts: { kind: 'texts', texts: [' ', '\n'] } },
+    ],
+    [
+      'a topk transcoder, which could not be saved',
+      'dictionary',
+      { ...dictionary, activation: 'topk', outputHook: 'blocks.1.hook_mlp_out' },
     ],
   ])('is refused: %s', async (_, kind, input) => {
     const failed = await run(kind, input)

@@ -3,6 +3,7 @@ import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
 import { dictionaryInput, type DictionaryJob, type DictionaryResult } from '../../../preload/training'
 import { Dictionary } from '../../training/dictionary/dictionary'
+import { architectureOf } from '../../training/dictionary/saelens-config'
 import { saveSaelensFolder, type SavedDictionary } from '../../training/dictionary/saelens-folder'
 import { dictionarySettings, type DictionarySettings } from '../../training/dictionary/settings'
 import { lossRecovered, type SplicedLoss, type SpliceRequest } from '../../training/dictionary/splice'
@@ -31,6 +32,8 @@ export const dictionaryJob = (open: OpenJobModel): JobKind<DictionaryJob> => ({
       : `Train a ${activation} transcoder of ${dSae} features from ${hook} to ${outputHook}`,
   run: async (input, context) => {
     const { folder, signal } = context
+    // What could not be saved is refused before it is trained.
+    architectureOf({ activation: input.activation, transcoder: input.outputHook !== null, skip: false })
     const model = await open(input.model, signal)
     const { hook, width } = positionwise(model, input.hook)
     const output = input.outputHook === null ? null : positionwise(model, input.outputHook)

@@ -196,7 +196,15 @@ export function saelensConfig(config: DictionaryConfig): Record<string, unknown>
   }
 }
 
-function architectureOf({ activation, transcoder, skip }: DictionaryConfig): string {
+/**
+ * SAELens' name for a combination.
+ * @throws PatchbayError `input.invalid` for one that it has no name for
+ */
+export function architectureOf({
+  activation,
+  transcoder,
+  skip,
+}: Pick<DictionaryConfig, 'activation' | 'transcoder' | 'skip'>): string {
   if (!transcoder && !skip) return activation
   if (transcoder && (activation === 'standard' || activation === 'jumprelu'))
     return `${activation === 'jumprelu' ? 'jumprelu_' : ''}${skip ? 'skip_' : ''}transcoder`
