@@ -111,14 +111,14 @@ export class SessionPool {
   }
 }
 
-/** As `runLeased`, with outputs written into tensors that are there. */
+/** As `runLeased`, with outputs written into tensors that are there (see `Session.runInto`). */
 export async function runLeasedInto(
   { session, done }: SessionLease,
   feeds: Feeds,
-  outputs: Feeds,
-): Promise<void> {
+  outputs: Readonly<Record<string, OrtTensor | null>>,
+): Promise<Record<string, OrtTensor>> {
   try {
-    await session.runInto(feeds, outputs)
+    return await session.runInto(feeds, outputs)
   } finally {
     await done()
   }

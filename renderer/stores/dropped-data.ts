@@ -3,7 +3,8 @@ import { defineStore } from 'pinia'
 import { ref } from 'vue'
 
 /** By its name; a folder is a data set only where a view expects one. */
-export const isDataFile = (path: string): boolean => /\.(jsonl|ndjson|csv|tsv|parquet|arrow|txt|md)$/i.test(path)
+export const isDataFile = (path: string): boolean =>
+  /\.(jsonl|ndjson|csv|tsv|parquet|arrow|txt|md)$/i.test(path)
 
 /** What only a model is called. */
 export const isModelFile = (path: string): boolean => /\.(safetensors|gguf|onnx)$/i.test(path)

@@ -77,7 +77,10 @@ export function addTrain(program: Command): void {
         line.clear()
         if (outcome.kind === 'paused')
           console.log(`Paused behind step ${outcome.step}; --resume goes on from there.`)
-        else console.log(`Done: ${path.join(out, 'model')}, loss.csv, loss.json, loss.svg and accuracy.json beside it.`)
+        else
+          console.log(
+            `Done: ${path.join(out, 'model')}, loss.csv, loss.json, loss.svg and accuracy.json beside it.`,
+          )
       } finally {
         line.clear()
         stops.off()

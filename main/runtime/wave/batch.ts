@@ -160,7 +160,8 @@ export class WaveBatch {
     if (layer < this.#blocks - 1) {
       Object.assign(feeds, this.#flow.whole(attention, active))
       const out = { resid_out: floats(y.subarray(0, tokens * width), [tokens, width]) }
-      return runLeasedInto(await this.graphs.waves.block(layer, false), feeds, out)
+      await runLeasedInto(await this.graphs.waves.block(layer, false), feeds, out)
+      return
     }
     const kept = this.#rows
       .slice(0, active)
