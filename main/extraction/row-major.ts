@@ -2,7 +2,6 @@
 import { PatchbayError } from '../../preload/errors'
 import type { Tensor } from '../../preload/tensor'
 import { BlockStack } from '../runtime'
-import { ArrayMemory } from '../runtime/array-memory'
 import { throwIfCancelled } from '../runtime/cancelled'
 import type { ForwardRequest, ForwardResult } from '../runtime'
 import { encodeHook, noNotes, type Encoding } from './entries'
@@ -17,7 +16,6 @@ import { asExhausted, failureOf, reportNotNumbers, tooLong, type ExtractionTask 
 export async function rowMajor(task: ExtractionTask, rows: readonly TodoRow[]): Promise<'done' | 'paused'> {
   const { storing, pace, pause, signal } = task
   const total = tokensOf(rows)
-  const memory = new ArrayMemory()
   let done = 0
   for (let first = 0; first < rows.length;) {
     throwIfCancelled(signal)
@@ -28,7 +26,7 @@ export async function rowMajor(task: ExtractionTask, rows: readonly TodoRow[]): 
     const batch = rows.slice(first, first + batchFrom(rows, first, pace.tokens))
     const padded = batch.length * Math.max(...batch.map(({ tokens }) => tokens.length))
     const start = performance.now()
-    if (await runBatch(task, batch, memory)) {
+    if (await runBatch(task, batch)) {
       first += batch.length
       done += tokensOf(batch)
       pace.note(padded, (performance.now() - start) / 1000)
@@ -41,11 +39,7 @@ export async function rowMajor(task: ExtractionTask, rows: readonly TodoRow[]): 
 }
 
 /** @returns false where there was not enough memory for it; a single row has failed then */
-async function runBatch(
-  task: ExtractionTask,
-  batch: readonly TodoRow[],
-  memory: ArrayMemory,
-): Promise<boolean> {
+async function runBatch(task: ExtractionTask, batch: readonly TodoRow[]): Promise<boolean> {
   const { model, patterns, storing, signal } = task
   const hooks = task.plan.hooks.filter(({ name }) => batch.some(({ missing }) => missing.has(name)))
   const notes = noNotes()
@@ -54,7 +48,6 @@ async function runBatch(
     await runHooks(task, {
       hooks,
       encoding,
-      memory,
       start: { kind: 'tokens', rows: batch.map(({ tokens }) => tokens) },
       signal,
     })
@@ -69,7 +62,7 @@ async function runBatch(
   return true
 }
 
-interface HooksRun extends Pick<ForwardRequest, 'start' | 'stopLayer' | 'signal' | 'memory'> {
+interface HooksRun extends Pick<ForwardRequest, 'start' | 'stopLayer' | 'signal'> {
   readonly hooks: readonly PlannedHook[]
   readonly encoding: Encoding
 }

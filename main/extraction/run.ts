@@ -61,7 +61,7 @@ export interface ExtractionReport {
 }
 
 /** Bytes of values that are put together where memory is short. */
-const LITTLE_BYTES = 4e6
+const LITTLE_BYTES = 8e6
 
 /** Values that were removed again while others were stored are computed once more, not for ever. */
 const ROUNDS = 2

@@ -1,10 +1,8 @@
 /** One run through the block stack: embeds, runs block after block, captures and changes what lies between them, unembeds. */
-import type { Tensor as OrtTensor } from 'onnxruntime-node'
 import { PatchbayError } from '../../preload/errors'
 import { hookName, type BlockSite, type HookPoint, type OuterSite } from '../../preload/hooks'
 import type { Tensor } from '../../preload/tensor'
 import type { TransformerSpec } from '../models/spec'
-import type { ArrayMemory } from './array-memory'
 import { throwIfCancelled } from './cancelled'
 import { Captures } from './captures'
 import type { CompiledGraphs } from './compiled'
@@ -19,7 +17,7 @@ import { SharedInputs, type Layout } from './layout'
 import { applyPorts, kindsOf, portsAt, withPorts, type PortValue } from './ports'
 import { checkRange } from './range'
 import { floatData, floats, type Feeds } from './session'
-import { runLeased, runLeasedInto, type SessionLease } from './session-pool'
+import { runLeased } from './session-pool'
 import { withTableRows } from './table-rows'
 
 export interface ForwardRequest {
@@ -50,8 +48,6 @@ export interface ForwardRequest {
    * than few. Says whether the array is still needed; where it is not, the run may take its memory back.
    */
   readonly onCapture?: (name: string, tensor: Tensor) => Promise<{ kept: boolean }>
-  /** Memory that captures are written into, and which has them again when they were taken. */
-  readonly memory?: ArrayMemory
   readonly signal?: AbortSignal
   /** Blocks done of all that this run computes. */
   readonly onProgress?: (done: number, total: number) => void
@@ -104,7 +100,7 @@ export class ForwardRun {
       x =
         count === 1 ? await this.#block(layer, x, keepCache) : await this.#segment(layer, count, x, keepCache)
       await this.#handOver(x)
-      if (!this.#isKept(before)) this.#giveBack([before.data])
+      if (!this.#isKept(before)) giveBack([before.data])
       layer += count
       x = this.#between(x, { layer: layer - 1, site: 'hook_resid_post' })
       onProgress?.(layer - first, stop - first)
@@ -135,13 +131,7 @@ export class ForwardRun {
     this.#captures.kept.clear()
     // Two hook points may share their array, and with the run's own input.
     const own = done.filter((tensor) => tensor.data.buffer !== x.data.buffer && !this.#isKept(tensor))
-    this.#giveBack(own.map(({ data }) => data))
-  }
-
-  #giveBack(arrays: readonly Float32Array[]): void {
-    const { memory } = this.request
-    if (memory === undefined) giveBack(arrays)
-    else memory.give(arrays)
+    giveBack(own.map(({ data }) => data))
   }
 
   /** Hook points between blocks: changed and captured here, without any graph. */
@@ -209,7 +199,7 @@ export class ForwardRun {
       for (const output of [...between, ...names]) outputs.add(output)
       return { layer, at, plan, bias: feeds[bias] }
     })
-    const out = await this.#run(await this.graphs.segment(first, count), feeds, outputs, resid)
+    const out = await runLeased(await this.graphs.segment(first, count), feeds, [...outputs])
     for (const { layer, at, plan, bias } of blocks) {
       const input = layer === first ? resid : out[residBehind(layer - 1)]
       if (layer > first && this.#wantsBetween(layer))
@@ -226,23 +216,6 @@ export class ForwardRun {
         }
     }
     return { shape: x.shape, data: floatData(out.resid_out) }
-  }
-
-  /** Runs a segment, residual streams (shaped as `resid`) written into the request's memory where it has one. */
-  #run(
-    lease: SessionLease,
-    feeds: Feeds,
-    outputs: ReadonlySet<string>,
-    resid: OrtTensor,
-  ): Promise<Record<string, OrtTensor>> {
-    const { memory } = this.request
-    if (memory === undefined) return runLeased(lease, feeds, [...outputs])
-    const isStream = (name: string): boolean => name === 'resid_out' || name.endsWith('.hook_resid_post')
-    const into = [...outputs].map((name): [string, OrtTensor | null] => [
-      name,
-      isStream(name) ? floats(memory.take(resid.size), resid.dims) : null,
-    ])
-    return runLeasedInto(lease, feeds, Object.fromEntries(into))
   }
 
   /** Whether the residual stream at the input of `layer`, or at the output of the block before, is captured. */

@@ -111,14 +111,14 @@ export class SessionPool {
   }
 }
 
-/** As `runLeased`, with outputs written into tensors that are there (see `Session.runInto`). */
+/** As `runLeased`, with outputs written into tensors that are there. */
 export async function runLeasedInto(
   { session, done }: SessionLease,
   feeds: Feeds,
-  outputs: Readonly<Record<string, OrtTensor | null>>,
-): Promise<Record<string, OrtTensor>> {
+  outputs: Feeds,
+): Promise<void> {
   try {
-    return await session.runInto(feeds, outputs)
+    await session.runInto(feeds, outputs)
   } finally {
     await done()
   }

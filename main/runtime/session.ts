@@ -66,16 +66,10 @@ export class Session {
     }
   }
 
-  /**
-   * Runs the graph, its outputs written into tensors that are there, by name, with the shapes that they will have; those
-   * for which there is none (null) get memory of their own.
-   */
-  async runInto(
-    feeds: Feeds,
-    outputs: Readonly<Record<string, OrtTensor | null>>,
-  ): Promise<Record<string, OrtTensor>> {
+  /** Runs the graph, its outputs written into tensors that are there, by name, with the shapes that they will have. */
+  async runInto(feeds: Feeds, outputs: Feeds): Promise<void> {
     try {
-      return await this.#session.run(feeds, outputs)
+      await this.#session.run(feeds, outputs)
     } catch (cause) {
       throw failure(`Running ${this.#name} failed`, cause)
     }

@@ -160,8 +160,7 @@ export class WaveBatch {
     if (layer < this.#blocks - 1) {
       Object.assign(feeds, this.#flow.whole(attention, active))
       const out = { resid_out: floats(y.subarray(0, tokens * width), [tokens, width]) }
-      await runLeasedInto(await this.graphs.waves.block(layer, false), feeds, out)
-      return
+      return runLeasedInto(await this.graphs.waves.block(layer, false), feeds, out)
     }
     const kept = this.#rows
       .slice(0, active)
