@@ -2,11 +2,10 @@
  * The texts of a dictionary's training: read, cut into rows of tokens, a tenth held out. The rows are kept in the job's
  * folder, so that a resumed job trains on the same ones even where the file has changed.
  */
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import type { DatasetSource } from '../../../preload/datasets'
-import { asPatchbayError, PatchbayError } from '../../../preload/errors'
+import { PatchbayError } from '../../../preload/errors'
 import { tokenIds } from '../../../preload/run'
 import type { DictionaryJob } from '../../../preload/training'
 import { inspectSource, readRows } from '../../datasets'
@@ -14,6 +13,7 @@ import { writeWhole } from '../../files/durable-file'
 import { quoted } from '../../models/formats/malformed'
 import { throwIfCancelled } from '../../runtime/cancelled'
 import type { JobModel } from './job-model'
+import { readKept } from './kept-rows'
 
 /** Rows of token ids. */
 const textRows = z.object({ training: z.array(tokenIds), heldOut: z.array(tokenIds) })
@@ -36,7 +36,7 @@ export async function rowsOfTexts(
   signal: AbortSignal,
 ): Promise<TextRows> {
   const file = path.join(folder, rowsFile)
-  const kept = await readKept(file)
+  const kept = await readKept(file, textRows, 'texts')
   if (kept !== null) return kept
   const texts = input.texts.kind === 'texts' ? input.texts.texts : textsOfFile(input.texts.path, signal)
   const context = Math.min(input.context, model.facts.contextLength)
@@ -119,29 +119,4 @@ async function textColumn(source: DatasetSource & { kind: 'file' }, signal: Abor
     file: source.path,
     next: 'Give one with a column `text`.',
   })
-}
-
-async function readKept(file: string): Promise<TextRows | null> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    const problem = asPatchbayError(error)
-    if (problem.code === 'file.missing') return null
-    throw problem
-  }
-  const parsed = textRows.safeParse(jsonOrUndefined(text))
-  if (parsed.success) return parsed.data
-  throw new PatchbayError('file.malformed', 'The texts that the job kept are damaged.', {
-    file,
-    next: 'Start a new job.',
-  })
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined // fails the schema, which is what the caller reports
-  }
 }

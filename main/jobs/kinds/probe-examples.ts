@@ -2,11 +2,10 @@
  * What a probe is fitted on: given texts, or the rows of a data set. Those are kept in the job's folder, so that a resumed
  * job fits the same ones even where the file has changed.
  */
-import { readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { z } from 'zod'
 import { rowFailure, type DatasetSpec } from '../../../preload/datasets'
-import { asPatchbayError, PatchbayError } from '../../../preload/errors'
+import { PatchbayError } from '../../../preload/errors'
 import { tokenIds } from '../../../preload/run'
 import type { ProbeJob } from '../../../preload/training'
 import { prepareRows } from '../../datasets'
@@ -17,6 +16,7 @@ import { promptFor } from '../../steering/from-pairs'
 import { readableText, type EncodedText } from '../../steering/text-activations'
 import { checkClasses } from '../../training/probes/examples'
 import type { JobModel } from './job-model'
+import { readKept } from './kept-rows'
 
 const probeExamples = z.object({
   texts: z.array(z.object({ tokens: tokenIds, skip: z.number().int().nonnegative() })),
@@ -67,7 +67,7 @@ export async function examplesOf(
 ): Promise<ProbeExamples> {
   if (input.dataset === null) return givenExamples(model, input, signal)
   const file = path.join(folder, keptFile)
-  const kept = await readKept(file)
+  const kept = await readKept(file, probeExamples, 'rows')
   if (kept !== null) return kept
   const { rows, positive } = input.dataset
   const found = await datasetExamples(model, rows, positive, signal)
@@ -131,28 +131,3 @@ const tooMany = (): PatchbayError =>
     field: 'dataset.rows.limit',
     next: 'Limit the rows, or draw a sample of them.',
   })
-
-async function readKept(file: string): Promise<ProbeExamples | null> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    const problem = asPatchbayError(error)
-    if (problem.code === 'file.missing') return null
-    throw problem
-  }
-  const parsed = probeExamples.safeParse(jsonOrUndefined(text))
-  if (parsed.success) return parsed.data
-  throw new PatchbayError('file.malformed', 'The rows that the job kept are damaged.', {
-    file,
-    next: 'Start a new job.',
-  })
-}
-
-function jsonOrUndefined(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined // fails the schema, which is what the caller reports
-  }
-}
