@@ -135,12 +135,26 @@ describe('an extraction', () => {
     const job = await second.call('jobs.watch', { id })
     expect([job.error, job.state]).toEqual([null, 'done'])
     const resumed = extractResult.parse(job.result)
-    const whole = extractResult.parse((await finished(start(), { ...given, mode: 'row-major' })).result)
+    const other = start()
+    const whole = extractResult.parse((await finished(other, { ...given, mode: 'row-major' })).result)
     expect(whole.rows).toBe(resumed.rows)
     const { collection } = resumed
-    await second.collections.use(collection, async (open) => {
-      for (let row = 0; row < open.length; row++) expect(await open.missing(await open.row(row))).toEqual([])
-    })
+    await second.collections.use(collection, (open) =>
+      other.collections.use(whole.collection, async (reference) => {
+        for (let row = 0; row < open.length; row++) {
+          expect(await open.missing(await open.row(row))).toEqual([])
+          for (const layer of [0, 3]) {
+            const name = `blocks.${layer}.hook_resid_post`
+            const [ours, theirs] = [await open.read(row, name), await reference.read(row, name)]
+            if (ours === null || theirs === null) throw new Error(`Row ${row} has no ${name}.`)
+            const largest = theirs.data.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
+            const apart = theirs.data.reduce((most, x, i) => Math.max(most, Math.abs(x - ours.data[i])), 0)
+            expect(ours.shape).toEqual(theirs.shape)
+            expect(apart / largest).toBeLessThan(5e-6) // float32, other batches
+          }
+        }
+      }),
+    )
   })
 })
 
