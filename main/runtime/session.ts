@@ -4,6 +4,7 @@ import { PatchbayError } from '../../preload/errors'
 import type { Provider } from '../../preload/run'
 import type { Graph } from '../onnx/graph'
 import { serialise } from '../onnx/serialise'
+import { giveBack } from './give-back'
 
 export type Feeds = Record<string, OrtTensor>
 
@@ -66,10 +67,16 @@ export class Session {
     }
   }
 
-  /** Runs the graph, its outputs written into tensors that are there, by name, with the shapes that they will have. */
+  /**
+   * Runs the graph, its outputs written into tensors that are there, by name, with the shapes that they will have; all of
+   * them in the processor's memory.
+   */
   async runInto(feeds: Feeds, outputs: Feeds): Promise<void> {
     try {
-      await this.#session.run(feeds, outputs)
+      const copies = await this.#session.run(feeds, outputs)
+      // The runtime returns each output once more in memory of its own: left to the garbage collector, it would be called
+      // for them alone, many times a second.
+      giveBack(Object.values(copies).map(({ data }) => data))
     } catch (cause) {
       throw failure(`Running ${this.#name} failed`, cause)
     }

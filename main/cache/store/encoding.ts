@@ -1,9 +1,9 @@
 /** Values of an entry to the bytes that are kept, and slices of them back. What is lost is stated. */
 import { decodeFloat32, view } from '../../models/formats/decode'
-import { encodeBfloat16, encodeFloat16 } from '../../models/formats/float16'
+import { encodeBfloat16, encodeFloat16, float16Values } from '../../models/formats/float16'
 import { asBytes } from './checksum'
 import type { Dtype, EntryError, EntryStorage } from './entry'
-import { encodeHalves } from './halves'
+import { encodeHalves, INFINITE_HALF, largestHalf, LEAST_NORMAL_HALF } from './halves'
 
 export interface Encoded {
   storage: EntryStorage
@@ -18,20 +18,34 @@ export interface Encoded {
 /** Memory for so many bytes of a value, at an even place; what is in it counts for nothing. */
 export type TakeBytes = (bytes: number) => Uint8Array
 
+/** What makes encoding cheaper. */
+export interface EncodingAid {
+  /** Gives the memory that values of 16 bits go to; memory of their own unless given. */
+  readonly take?: TakeBytes
+  /** The values as float16 already, rounded to nearest. */
+  readonly halves?: Uint16Array
+}
+
 const shortsOf = ({ buffer, byteOffset, byteLength }: Uint8Array): Uint16Array =>
   new Uint16Array(buffer, byteOffset, byteLength / 2)
 
 /**
  * @param width size of the last axis
- * @param take gives the memory that values of 16 bits go to; memory of their own unless given
  * A value that the dtype can not hold (beyond float16's 65504; for int8 anything that is not finite) makes the whole entry
  * float32: an activation outlier must not become infinite in silence.
  */
-export function encode(values: Float32Array, dtype: Dtype, width: number, take?: TakeBytes): Encoded {
+export function encode(
+  values: Float32Array,
+  dtype: Dtype,
+  width: number,
+  { take, halves: given }: EncodingAid = {},
+): Encoded {
   switch (dtype) {
     case 'float32':
       return exact(values)
     case 'float16': {
+      const rough = given === undefined ? null : ofHalves(given)
+      if (rough !== null) return rough
       const halves = encodeHalves(values, take === undefined ? undefined : shortsOf(take(2 * values.length)))
       if (halves !== null) {
         const { bits, largest, lost } = halves
@@ -47,6 +61,19 @@ export function encode(values: Float32Array, dtype: Dtype, width: number, take?:
     case 'int8':
       return quantise(values, width) ?? exact(values)
   }
+}
+
+/**
+ * Values that are float16 already, with the error that rounding to them had at most. Null where they do not tell it:
+ * nothing but zeros, or anything that is not finite now.
+ */
+function ofHalves(bits: Uint16Array): Encoded | null {
+  const largest = largestHalf(bits)
+  if (largest === 0 || largest >= INFINITE_HALF) return null
+  const spacing = largest < LEAST_NORMAL_HALF ? halfFloat.step : 2 ** ((largest >> halfFloat.kept) - 25)
+  // What was rounded may have been smaller than what is there.
+  const error = { max: spacing / 2, relative: spacing / 2 / (float16Values[largest] - spacing / 2) }
+  return { ...rounded('F16', bits, error), finite: true }
 }
 
 const exact = (values: Float32Array): Encoded => ({
