@@ -108,14 +108,16 @@ export class CompiledGraphs {
     const given = weights.tokenRows !== null
     const build = (): Graph => embeddingGraph(spec, variant, weights.add, lowering, given)
     const bytes = given ? 0 : weights.bytesOf(weightsOf(spec.embedding))
-    return this.#lease('embedding', variant, bytes, build, this.#staying === null)
+    return this.#lease('embedding', variant, bytes, build, { stays: this.#staying === null })
   }
 
-  block(layer: number, variant: Variant<BlockSite>): Promise<SessionLease> {
+  /** @param again whether the next run will want it again, even where it does not stay */
+  block(layer: number, variant: Variant<BlockSite>, again = false): Promise<SessionLease> {
     const { spec, weights, lowering } = this.#options
     const build = (): Graph => blockGraph(spec, layer, variant, weights.add, lowering)
-    const bytes = this.#blockBytes(spec.blocks[layer])
-    return this.#lease(`block ${layer}`, variant, bytes, build, this.stays(layer) && !this.#inSegment(layer))
+    const bytes = (again ? 2 : 1) * this.#blockBytes(spec.blocks[layer])
+    const stays = this.stays(layer) && !this.#inSegment(layer)
+    return this.#lease(`block ${layer}`, variant, bytes, build, { stays, again })
   }
 
   /** How many blocks from `layer` on have a graph together: 1 inside of such a segment, and where each is on its own. */
@@ -162,7 +164,9 @@ export class CompiledGraphs {
     const { spec, weights, lowering } = this.#options
     const bytes = weights.bytesOf([spec.unembedding.head.weight])
     const build = (): Graph => unembeddingGraph(spec, variant, weights.add, lowering)
-    return this.#lease('unembedding', variant, bytes, build, this.stays('unembedding'))
+    return this.#lease('unembedding', variant, bytes, build, {
+      stays: this.stays('unembedding'),
+    })
   }
 
   /** Whether all parts may be compiled at once: not under a memory budget. */
@@ -198,13 +202,13 @@ export class CompiledGraphs {
     variant: Variant<string>,
     bytes: number,
     build: () => Graph,
-    stays = true,
+    { stays = true, again = false } = {},
   ): Promise<SessionLease> {
     const { provider, weights } = this.#options
     const plain = variant.captures.size === 0 && variant.ports.size === 0
     const key = plain ? part : `${part}|${variantKey(variant)}`
     // A quantised matrix that was not rearranged would be made float32 in every run.
-    const prepack = weights.quantised || (plain && this.#staying === null)
+    const prepack = weights.quantised || (plain && (again || this.#staying === null))
     const kept = plain && stays
     const model = (): Uint8Array => {
       const known = this.#models.get(key) ?? serialise(build())

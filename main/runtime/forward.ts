@@ -38,6 +38,8 @@ export interface ForwardRequest {
   readonly keepCache?: boolean
   /** Stop before this block. */
   readonly stopLayer?: number
+  /** Whether runs of the same blocks follow: under a memory budget, what takes time to prepare is then worth it. */
+  readonly again?: boolean
   /** Canonical hook names. */
   readonly captures?: readonly string[]
   /** What the ports are fed, laid out for `layoutOf` this request. */
@@ -251,7 +253,11 @@ export class ForwardRun {
       past_value: past.value,
       ...(attention.rope === null ? {} : this.#shared.angles(this.spec.ropes[attention.rope])),
     }
-    const lease = await this.graphs.block(layer, { captures: plan.inGraph, ports: kindsOf(ports) })
+    const lease = await this.graphs.block(
+      layer,
+      { captures: plan.inGraph, ports: kindsOf(ports) },
+      this.request.again,
+    )
     this.graphs.prefetch(layer + 1)
     const cached = keepCache ? ['present_key', 'present_value'] : []
     const outputs = new Set(['resid_out', ...cached, ...plan.direct, ...plan.inGraph, ...plan.sources])

@@ -69,6 +69,7 @@ export async function loadModel(request: LoadRequest): Promise<LoadedModel> {
     fingerprint,
     precision,
     cacheDir,
+    readTokenRows: sessionBytes !== undefined,
     signal,
     onProgress: (done, total) => report('preparing weights', done, total),
   })

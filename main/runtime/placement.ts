@@ -51,6 +51,11 @@ export interface PlacementRequest {
   readonly precision?: Precision
   /** Where a file of converted weights may be kept. */
   readonly cacheDir: string
+  /**
+   * Whether rows of the embedding's table are read when a run needs them, where they can be: mapped, all of it becomes
+   * resident as tokens touch it. Those of a table that stays quantised are read in any case.
+   */
+  readonly readTokenRows?: boolean
   readonly signal?: AbortSignal
   /** Bytes of converted weights written, of all. */
   readonly onProgress?: (done: number, total: number) => void
@@ -73,7 +78,8 @@ export async function placeWeights(request: PlacementRequest): Promise<PlacedWei
     request.precision === 'quantised' ? requireLayouts(request) : new Map<string, PackedLayout>()
   const bytesOf = (some: readonly Weight[]): number => weightBytes(some, layouts)
   const table = spec.embedding.tokens
-  const tokenRows = layouts.has(table.name) ? rowReader(checkpoint, table) : null
+  const reads = request.readTokenRows === true || layouts.has(table.name)
+  const tokenRows = reads ? rowReader(checkpoint, table) : null
   const facts = { bytes: bytesOf(weights), bytesOf, quantised: layouts.size > 0, tokenRows }
 
   const inFile = new Map(

@@ -1,6 +1,7 @@
 /**
- * Rows of a table that stays quantised, read from the checkpoint's own file when a run needs them. A graph over such a
- * table would map three files' worth of pages for every token, beside the copy that the unembedding multiplies with.
+ * Rows of a table, read from the checkpoint's own file when a run needs them. A graph over a table that stays quantised
+ * would map three files' worth of pages for every token, beside the copy that the unembedding multiplies with; one over any
+ * table makes it resident little by little, which is too much under a memory budget.
  */
 import type { Checkpoint } from '../models/formats/checkpoint'
 import { decodeFloat32 } from '../models/formats/decode'

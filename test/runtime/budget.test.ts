@@ -48,10 +48,13 @@ describe.each(['float32', 'quantised'] as const)('a stack in %s that may keep no
   let bounded: BlockStack
 
   beforeAll(async () => {
-    weights = await placeWeights({ checkpoint, spec, fingerprint: 'budget', precision, cacheDir })
+    const place = { checkpoint, spec, fingerprint: 'budget', precision, cacheDir }
+    weights = await placeWeights(place)
+    const rowsRead = await placeWeights({ ...place, readTokenRows: true })
+    expect(rowsRead.tokenRows).not.toBeNull()
     const options = { spec, weights, provider: 'cpu', lowering: allFused } as const
     free = new BlockStack(options)
-    bounded = new BlockStack({ ...options, sessionBytes: 0 })
+    bounded = new BlockStack({ ...options, weights: rowsRead, sessionBytes: 0 })
     await bounded.compile()
   })
   afterAll(async () => {
