@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
 import { PatchbayError, asPatchbayError } from '../../preload/errors'
+import { makeFolder, syncFolder } from './durable-folder'
 
 /** What is used of an open file. */
 export interface WritableHandle {
@@ -59,7 +60,7 @@ export async function writeDurably(
   const folder = path.dirname(path.resolve(target))
   const partial = path.join(folder, `${partialPrefix(target)}${randomBytes(6).toString('hex')}.partial`)
   try {
-    await fs.mkdir(folder, { recursive: true })
+    await makeFolder(folder, fs)
     await sweepPartials(target, fs)
     await writePartial(partial, produce, signal, fs)
     throwIfCancelled(signal, target)
@@ -114,17 +115,6 @@ async function writePartial(
   }
 }
 
-/** Windows can't sync a folder; there the rename itself is what one can have. */
-async function syncFolder(folder: string, fs: WritableFs): Promise<void> {
-  if (process.platform === 'win32') return
-  const handle = await fs.open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
-
 const partialPrefix = (target: string): string => `.${path.basename(target)}.`
 
 async function sweepPartials(target: string, fs: WritableFs): Promise<void> {
@@ -139,6 +129,16 @@ async function sweepPartials(target: string, fs: WritableFs): Promise<void> {
       // Gone meanwhile, or another user's: either way it is not in the way of this write.
     }
   }
+}
+
+/**
+ * Removes what processes that died left half-written in a folder that nobody else writes to now.
+ * @throws what the disk says
+ */
+export async function removePartials(folder: string): Promise<void> {
+  for (const name of await nodeFs.readdir(folder))
+    if (name.startsWith('.') && name.endsWith('.partial'))
+      await nodeFs.rm(path.join(folder, name), { force: true })
 }
 
 /**

@@ -1,42 +1,13 @@
 import { cpSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
-import type { WritableHandle } from '../../main/files/durable-file'
 import { ActivationStore } from '../../main/cache/store/store'
 import { realFs, type StoreFs } from '../../main/cache/store/store-fs'
 import type { PatchbayError } from '../../preload/errors'
 import { idOf, item, openStore, row, scratch, shardFiles, unsynced } from '../cache/store/fixtures'
+import { failing } from './support/failing-fs'
+import { temporaryFiles } from './support/temporary-files'
 import { thorough } from './support/thorough'
-
-/** A file system whose n-th operation fails; all later ones too where `for ever`. Removing works. */
-function failing(n: number, errno: string, forever: boolean): { fs: StoreFs; count: () => number } {
-  let count = 0
-  const step = async <T>(action: () => Promise<T>): Promise<T> => {
-    count++
-    if (n > 0 && (forever ? count >= n : count === n))
-      throw Object.assign(new Error(`${errno}: injected`), { code: errno })
-    return action()
-  }
-  const handleOf = (handle: WritableHandle): WritableHandle => ({
-    write: (...args) => step(() => handle.write(...args)),
-    sync: () => step(() => handle.sync()),
-    close: async () => {
-      await handle.close()
-      await step(() => Promise.resolve())
-    },
-  })
-  const fs: StoreFs = {
-    ...realFs,
-    open: (file, flags) => step(async () => handleOf(await unsynced.open(file, flags))),
-    rename: (from, to) => step(() => realFs.rename(from, to)),
-    mkdir: (folder, options) => step(() => realFs.mkdir(folder, options)),
-    readdir: (folder) => step(() => realFs.readdir(folder)),
-    readFile: (file) => step(() => realFs.readFile(file)),
-    stat: (file) => step(() => realFs.stat(file)),
-    utimes: (...args) => step(() => realFs.utimes(...args)),
-  }
-  return { fs, count: () => count }
-}
 
 describe('a disk that fails at its n-th operation', () => {
   const first = item(row(1, 2), 'hook_embed')
@@ -77,7 +48,7 @@ describe('a disk that fails at its n-th operation', () => {
             // In a short run every step fails once, in one of the six ways.
             if (!thorough && n % 6 !== 2 * i + j) continue
             const root = prepare()
-            const { fs } = failing(n, errno, forever)
+            const { fs, count } = failing(n, errno, forever)
             let error: PatchbayError | null = null
             let store: ActivationStore | undefined
             try {
@@ -86,6 +57,9 @@ describe('a disk that fails at its n-th operation', () => {
             } catch (thrown) {
               error = thrown as PatchbayError
             }
+            // A disk that works again is written to again by the same process.
+            if (store !== undefined && !forever && count() >= n)
+              await store.put([{ ...first, output: 'again' }], { set: 'again' })
             await store?.close()
             if (error !== null) expect(allowed, `${errno} at ${n}: ${error.message}`).toContain(error.code)
             const after = await ActivationStore.open(root, { producer: 'test', fs: unsynced })
@@ -101,6 +75,47 @@ describe('a disk that fails at its n-th operation', () => {
             await after.close()
           }
     }, 120_000)
+
+  it('reports of several puts under way only those as stored that are', async () => {
+    const puts = [first, second, third, item(row(5, 6, 7), 'hook_embed', { dtype: 'int8' })]
+    const run = (store: ActivationStore) =>
+      Promise.allSettled(puts.map((each, i) => store.put([each], { set: `set-${i % 3}` })))
+    const counted = failing(0, '', false)
+    const counting = await ActivationStore.open(scratch(), { producer: 'test', fs: counted.fs })
+    await run(counting)
+    await counting.close()
+    expect(counted.count()).toBeGreaterThan(80)
+    let partly = 0
+    for (const [i, [errno, allowed]] of Object.entries(codes).entries())
+      for (const [j, forever] of [false, true].entries())
+        for (let n = 1; n <= counted.count(); n++) {
+          if (!thorough && n % 6 !== 2 * i + j) continue
+          const root = scratch()
+          const { fs } = failing(n, errno, forever)
+          const store = await ActivationStore.open(root, { producer: 'test', fs, waitMs: 0 }).catch(
+            () => null,
+          )
+          if (store === null) continue
+          const ended = await run(store)
+          await store.close()
+          const fulfilled = ended.filter(({ status }) => status === 'fulfilled').length
+          if (fulfilled > 0 && fulfilled < puts.length) partly++
+          // Only the put at which it failed, unless it goes on failing.
+          if (!forever) expect(fulfilled, `${errno} at ${n}`).toBeGreaterThanOrEqual(puts.length - 1)
+          const after = await ActivationStore.open(root, { producer: 'test', fs: unsynced })
+          for (const [at, end] of ended.entries()) {
+            const { data } = (await after.read(idOf(puts[at]))) ?? { data: null }
+            if (end.status === 'fulfilled') expect(data, `${errno} at ${n}`).not.toBeNull()
+            else expect(allowed).toContain((end.reason as PatchbayError).code)
+            if (data !== null && puts[at].dtype === 'float32') expect(data).toEqual(puts[at].data)
+          }
+          await after.gc()
+          expect((await after.verify()).damaged).toEqual([])
+          await after.close()
+          expect(temporaryFiles(root)).toEqual([])
+        }
+    expect(partly).toBeGreaterThan(0)
+  }, 240_000)
 
   it('reads from a disk that may only be read', async () => {
     const root = scratch()

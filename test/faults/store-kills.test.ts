@@ -2,18 +2,22 @@
  * Processes killed while they write to a store: at the steps of each operation, and at random times. `npm run test:faults`
  * takes every step and 1,000 random times, `npm test` some of them.
  */
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ActivationStore } from '../../main/cache/store/store'
 import { bundled, type Program } from './support/children'
 import { childItems } from './support/store-items'
+import { temporaryFiles } from './support/temporary-files'
 import { thorough } from './support/thorough'
 
 const KILLS = thorough ? 1000 : 5
-/** Of the steps of an operation, each one or each third. */
-const STRIDE = thorough ? 1 : 3
+/** Of the steps of an operation, each one or each seventh. */
+const STRIDE = thorough ? 1 : 7
+/** Processes that work on one store after the other, and stores that are worked on at the same time. */
+const TOGETHER = 20
+const LANES = 2
 
 let program: Program
 let root = ''
@@ -21,7 +25,7 @@ let root = ''
 beforeAll(async () => {
   program = await bundled('test/faults/support/store-child.ts')
   root = mkdtempSync(path.join(os.tmpdir(), 'patchbay-kills-'))
-})
+}, 60_000)
 afterAll(async () => {
   await program.remove()
   rmSync(root, { recursive: true, force: true })
@@ -75,6 +79,22 @@ async function check(folder: string, said: Said): Promise<void> {
   }
 }
 
+/** Nothing stays of those that were killed, and the index says what the shards say. */
+async function checkAfterGc(folder: string, said: Said): Promise<void> {
+  const store = await ActivationStore.open(folder, { producer: 'parent' })
+  await store.gc()
+  const { entries } = store.statistics()
+  await store.close()
+  expect(temporaryFiles(folder)).toEqual([])
+  expect(existsSync(path.join(folder, 'index', 'entries.table'))).toBe(true)
+  await check(folder, said)
+  rmSync(path.join(folder, 'index'), { recursive: true })
+  const rebuilt = await ActivationStore.open(folder, { producer: 'parent' })
+  expect(rebuilt.statistics().entries).toBe(entries)
+  await rebuilt.close()
+  await check(folder, said)
+}
+
 describe('a process killed at each of its steps', () => {
   /** Puts a set as two shards, which gc will join. */
   const prepare = async (folder: string): Promise<void> => {
@@ -85,8 +105,11 @@ describe('a process killed at each of its steps', () => {
 
   for (const [script, stored] of [
     ['put', false],
+    ['puts', false],
     ['gc', true],
+    ['label', true],
     ['remove', true],
+    ['evict', true],
   ] as const)
     it(`of ${script} leaves every entry whole or absent, and the next one goes on`, async () => {
       const folderOf = (name: string): string => path.join(root, `${script}-${name}`)
@@ -110,29 +133,40 @@ describe('a process killed at each of its steps', () => {
         await next.close()
         said.take(['stored next'])
         await check(folder, said)
-        expect(readdirSync(path.join(folder, 'shards')).filter((name) => name.startsWith('.'))).toEqual([])
+        await checkAfterGc(folder, said)
+        rmSync(folder, { recursive: true })
       }
     }, 600_000)
 })
 
-it(`${KILLS} processes killed at random times lose nothing that was reported stored`, async () => {
+it(`${KILLS} processes killed at random times or steps lose nothing that was reported stored`, async () => {
   let seed = 12345
   let stored = 0
+  const random = (below: number): number => {
+    seed = (seed * 48271) % 2147483647
+    return seed % below
+  }
   // Some processes one after the other work on the same store; all that it ever held is read after each.
-  for (let first = 0; first < KILLS; first += 20) {
+  const several = async (first: number): Promise<void> => {
     const folder = path.join(root, `random-${first}`)
     const said = new Said()
-    for (let n = first; n < Math.min(KILLS, first + 20); n++) {
-      seed = (seed * 48271) % 2147483647
-      const { lines, signal, errors } = await program.run([folder, 'loop', `r${n}`, '0'], seed % 120)
+    for (let n = first; n < Math.min(KILLS, first + TOGETHER); n++) {
+      const [step, time] = n % 2 === 0 ? [1 + random(150), undefined] : [0, random(120)]
+      const { lines, signal, errors } = await program.run([folder, 'loop', `r${n}`, `${step}`], time)
       expect(signal, errors).toBe('SIGKILL')
       said.take(lines)
       await check(folder, said)
     }
+    await checkAfterGc(folder, said)
     stored += said.stored.size
     rmSync(folder, { recursive: true, force: true })
   }
-  expect(stored).toBeGreaterThan(0)
+  let next = 0
+  const lane = async (): Promise<void> => {
+    for (; next < KILLS;) await several((next += TOGETHER) - TOGETHER)
+  }
+  await Promise.all(Array.from({ length: LANES }, lane))
+  expect(stored).toBeGreaterThan(KILLS)
 }, 3_600_000)
 
 it('several processes that write at once, each killed at some time, lose nothing either', async () => {

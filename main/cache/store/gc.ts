@@ -16,10 +16,15 @@ export interface GarbageReport {
 /** Below this a shard is joined with others of its set. */
 const SMALL = SHARD_BYTES / 4
 
-export async function collectGarbage(parts: WriterParts, writer: Writer): Promise<GarbageReport> {
+/** @param folders that partial files of processes that died are removed from */
+export async function collectGarbage(
+  parts: WriterParts,
+  writer: Writer,
+  folders: readonly string[],
+): Promise<GarbageReport> {
   const { index, quarantine, files, fs } = parts
   const before = await folderBytes(parts)
-  await writer.sweep()
+  await writer.sweep(folders)
   const live = new Set(index.shards().map(({ id }) => id))
   let damagedShards = 0
   let rewrittenShards = 0

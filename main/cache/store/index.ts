@@ -40,6 +40,10 @@ export class StoreIndex {
   /** When the folder was last looked at, by this process' own clock. */
   private lookedAt = -Infinity
   private refreshing: Promise<void> | null = null
+  private refreshingNext: Promise<void> | null = null
+  /** Shards that this process added or removed while the folder was being listed: the list may not know of it. */
+  private readonly addedMeanwhile = new Set<string>()
+  private readonly droppedMeanwhile = new Set<string>()
 
   constructor(
     private readonly files: ShardFiles,
@@ -76,9 +80,20 @@ export class StoreIndex {
     if (performance.now() - this.lookedAt > LOOK_EVERY_MS) await this.refreshIfChanged()
   }
 
-  /** Reads the folders again: what other processes stored, removed or set aside. */
+  /**
+   * Reads the folders again: what other processes stored, removed or set aside. A reading that is under way may have begun
+   * before what the caller knows of, so it is waited for, and all who wait share the next.
+   */
   async refresh(): Promise<void> {
-    this.refreshing ??= this.read().finally(() => (this.refreshing = null))
+    if (this.refreshing === null) this.refreshing = this.read().finally(() => (this.refreshing = null))
+    else {
+      const begin = (): Promise<void> => {
+        this.refreshingNext = null
+        return this.refresh()
+      }
+      this.refreshingNext ??= this.refreshing.then(begin, begin)
+      return this.refreshingNext
+    }
     await this.refreshing
   }
 
@@ -92,9 +107,16 @@ export class StoreIndex {
     }
     this.looseShards.set(summary.id, { summary, keys })
     this.live.set(summary.id, summary)
+    this.addedMeanwhile.add(summary.id)
   }
 
+  /** Forgets a shard that this process has removed. */
   drop(id: string): void {
+    this.droppedMeanwhile.add(id)
+    this.leave(id)
+  }
+
+  private leave(id: string): void {
     this.live.delete(id)
     const shard = this.looseShards.get(id)
     this.looseShards.delete(id)
@@ -176,18 +198,21 @@ export class StoreIndex {
   private async read(): Promise<void> {
     this.folderTime = await this.changed()
     await this.quarantine.refresh()
+    this.addedMeanwhile.clear()
+    this.droppedMeanwhile.clear()
     const names = await namesIn(this.fs, this.files.folder)
     const ids = new Set(names.flatMap((name) => ShardFiles.idOf(name) ?? []))
     await this.openTable()
     for (const id of new Set([...this.looseShards.keys(), ...this.live.keys()])) {
-      if (ids.has(id)) continue
-      this.drop(id)
+      if (ids.has(id) || this.addedMeanwhile.has(id)) continue
+      this.leave(id)
       this.files.forget(id)
     }
     for (const id of ids) {
+      if (this.droppedMeanwhile.has(id)) continue
       const summary = this.covered.get(id)
       if (summary !== undefined) {
-        this.drop(id)
+        this.leave(id)
         this.live.set(id, summary)
       } else if (!this.looseShards.has(id) && !this.quarantine.holdsShard(id) && !this.foreign.has(id))
         await this.readHeader(id)
@@ -197,7 +222,7 @@ export class StoreIndex {
   private async readHeader(id: string): Promise<void> {
     try {
       const content = await readShard(this.files.pathOf(id), id)
-      this.add(summaryOf(content), locations(content))
+      if (!this.droppedMeanwhile.has(id)) this.add(summaryOf(content), locations(content))
     } catch (error) {
       if (isNewer(error)) this.foreign.add(id)
       else if (!(error instanceof PatchbayError)) throw error

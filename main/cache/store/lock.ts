@@ -2,6 +2,7 @@
  * One writer at a time, of all processes: a lock file that says whose it is. A lock whose process is gone (or is another
  * one under the same number) is taken over. Waiting is measured by this process alone, so a changed clock does not matter.
  */
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
@@ -17,6 +18,8 @@ const lockOwner = z.object({
   started: z.string().nullable(),
   host: z.string(),
   since: z.string(),
+  /** Which of the process' locks it is: only who made it can know whether it is still held. */
+  holder: z.string().optional(),
 })
 export type LockOwner = z.infer<typeof lockOwner>
 
@@ -33,23 +36,51 @@ const POLL_MS = 25
 /** A lock that stays empty so long belongs to a process that died between making and filling it. */
 const EMPTY_MS = 2000
 
+/** Locks that are held here. One of ours that is not among them was left behind when the disk did not remove it. */
+const held = new Set<string>()
+const self = randomUUID()
+let locks = 0
+
 /**
  * Runs `work` while holding `file`.
  * @throws PatchbayError `disk.failed` that names the process that writes, when it does not finish in time;
  * `run.cancelled`; what the disk or `work` throws
  */
 export async function withLock<T>(file: string, options: LockOptions, work: () => Promise<T>): Promise<T> {
-  await acquire(file, options)
+  const holder = `${self}/${locks++}`
+  held.add(holder)
   try {
-    return await work()
+    const own = JSON.stringify({ ...(await ownIdentity()), holder })
+    await acquire(file, own, options)
+    let done: T
+    try {
+      done = await work()
+    } catch (error) {
+      await release(file, own, options.fs).catch(() => undefined) // the first failure is the one to report
+      throw error
+    }
+    await release(file, own, options.fs)
+    return done
   } finally {
-    await options.fs.rm(file, { force: true })
+    held.delete(holder)
   }
 }
 
-async function acquire(file: string, { fs, waitMs = 30_000, signal, onWait }: LockOptions): Promise<void> {
+/** Removes the lock, unless this process was taken for dead and somebody else has made one of their own. */
+async function release(file: string, own: string, fs: StoreFs): Promise<void> {
+  if (await holds(file, own, fs)) await fs.rm(file, { force: true })
+}
+
+async function holds(file: string, content: string, fs: StoreFs): Promise<boolean> {
+  return (await textOf(file, fs)) === content
+}
+
+async function acquire(
+  file: string,
+  own: string,
+  { fs, waitMs = 30_000, signal, onWait }: LockOptions,
+): Promise<void> {
   const start = performance.now()
-  const self = JSON.stringify(await ownIdentity())
   let told = false
   let emptySince = Infinity
   for (;;) {
@@ -58,13 +89,14 @@ async function acquire(file: string, { fs, waitMs = 30_000, signal, onWait }: Lo
         'run.cancelled',
         'Cancelled while waiting for another writer of the activation store.',
       )
-    if (await take(file, self, fs)) return
+    // Stopped for long between making and filling it, this process may have been taken for dead.
+    if ((await take(file, own, fs)) && (await holds(file, own, fs))) return
     const owner = await ownerOf(file, fs)
     emptySince = owner === 'empty' ? Math.min(emptySince, performance.now()) : Infinity
     if (
       owner === 'empty' ? performance.now() - emptySince > EMPTY_MS : owner !== null && (await isGone(owner))
     ) {
-      await breakLock(file, owner, self, fs)
+      await breakLock(file, owner, own, fs)
       continue
     }
     if (owner !== null && owner !== 'empty' && !told) {
@@ -105,10 +137,15 @@ async function fill(handle: WritableHandle, content: string): Promise<void> {
 
 /** Whose lock it is; null where it was given back meanwhile, `empty` where it is not filled (yet). */
 async function ownerOf(file: string, fs: StoreFs): Promise<LockOwner | 'empty' | null> {
+  const text = await textOf(file, fs)
+  if (text === null) return null
+  const parsed = lockOwner.safeParse(parseJson(text))
+  return parsed.success ? parsed.data : 'empty'
+}
+
+async function textOf(file: string, fs: StoreFs): Promise<string | null> {
   try {
-    const text = Buffer.from(await fs.readFile(file)).toString('utf8')
-    const parsed = lockOwner.safeParse(parseJson(text))
-    return parsed.success ? parsed.data : 'empty'
+    return Buffer.from(await fs.readFile(file)).toString('utf8')
   } catch (error) {
     if (isMissing(error)) return null
     throw asPatchbayError(error)
@@ -130,11 +167,11 @@ function parseJson(text: string): unknown {
 async function breakLock(
   file: string,
   seen: LockOwner | 'empty' | null,
-  self: string,
+  own: string,
   fs: StoreFs,
 ): Promise<void> {
   const breaking = `${file}.breaking`
-  if (!(await take(breaking, self, fs))) {
+  if (!(await take(breaking, own, fs))) {
     const owner = await ownerOf(breaking, fs)
     if (owner === 'empty' || (owner !== null && (await isGone(owner)))) {
       // Died within the few microseconds of breaking a lock, or is at it: the pause tells the two apart.
@@ -164,8 +201,9 @@ function busy(file: string, owner: LockOwner | 'empty' | null): PatchbayError {
 }
 
 /** Whether the owner runs no more. On another machine that can not be known. */
-async function isGone({ pid, started, host }: LockOwner): Promise<boolean> {
+async function isGone({ pid, started, host, holder }: LockOwner): Promise<boolean> {
   if (host !== os.hostname()) return false
+  if (holder?.startsWith(self) === true && !held.has(holder)) return true
   if (!isRunning(pid)) return true
   const now = await startOf(pid)
   return started !== null && now !== null && started !== now

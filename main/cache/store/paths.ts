@@ -2,6 +2,7 @@
 import path from 'node:path'
 
 export interface StorePaths {
+  root: string
   shards: string
   table: string
   quarantine: string
@@ -11,6 +12,7 @@ export interface StorePaths {
 }
 
 export const pathsOf = (root: string): StorePaths => ({
+  root,
   shards: path.join(root, 'shards'),
   table: path.join(root, 'index', 'entries.table'),
   quarantine: path.join(root, 'quarantine'),
@@ -18,3 +20,10 @@ export const pathsOf = (root: string): StorePaths => ({
   labels: path.join(root, 'labels.json'),
   config: path.join(root, 'store.json'),
 })
+
+/** Folders in which files are written aside before they get their names. */
+export const writtenFolders = ({ root, shards, table }: StorePaths): string[] => [
+  root,
+  shards,
+  path.dirname(table),
+]

@@ -45,11 +45,12 @@ export class Quarantine {
     const mark = key === null ? shard : `${shard}.${key}`
     if (this.marks.has(mark)) return
     this.marks.add(mark)
+    this.unwritten.add(mark)
     try {
       await writeWhole(path.join(this.folder, mark), `${problem}\n`, { fs: this.fs })
+      this.unwritten.delete(mark)
     } catch {
       // A disk that takes no mark: every process then finds the damage itself, by the checksum.
-      this.unwritten.add(mark)
     }
   }
 

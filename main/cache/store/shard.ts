@@ -4,6 +4,7 @@
  * [entries, 2]: max and relative error, in file order) and `patchbay.seal` (checksums of the header and of these tables),
  * so that every bit of the file is covered, and the index can be built again from shards alone.
  */
+import { PatchbayError } from '../../../preload/errors'
 import type { DurableOptions } from '../../files/durable-file'
 import { safetensorsHeader, writeSafetensors, type SafetensorsInput } from '../../models/formats/safetensors'
 import { parseHeader, prefixBytes } from '../../models/formats/safetensors/header'
@@ -66,6 +67,8 @@ export async function writeShard(
   durable: DurableOptions = {},
 ): Promise<{ entries: Map<string, Located>; bytes: number }> {
   const parts = new Map(entries.flatMap(partsOf).map((part) => [part.input.name, part]))
+  if (new Set(entries.map(({ name }) => name)).size < entries.length)
+    throw new PatchbayError('internal', 'A file of activations would hold an entry twice.')
   const errors = new Map(entries.map(({ name, error }) => [name, error]))
   const chunks = [...parts.values()].reduce((sum, { checks }) => sum + checks.length, 0)
   const tables = { crc32: new Uint32Array(chunks), error: new Float32Array(2 * entries.length) }

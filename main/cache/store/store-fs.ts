@@ -3,6 +3,7 @@ import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError } from '../../../preload/errors'
 import type { WritableFs } from '../../files/durable-file'
+import { makeFolder, syncFolder } from '../../files/durable-folder'
 
 export interface StoreFs extends WritableFs {
   readFile(file: string): Promise<Uint8Array>
@@ -14,22 +15,13 @@ export interface StoreFs extends WritableFs {
 export const realFs: StoreFs = nodeFs
 
 /**
- * Makes a folder that stays: each one that was made is noted on the disk in the one above it.
+ * Makes a folder that stays: each one that was made is noted on the disk in the one above it, and so is one that was there,
+ * for who made it may have died before it came to that.
  * @throws PatchbayError `disk.full`, `disk.failed`, `file.unreadable`
  */
-export async function makeFolder(folder: string, fs: StoreFs): Promise<void> {
+export async function makeLastingFolder(folder: string, fs: StoreFs): Promise<void> {
   try {
-    const first = await fs.mkdir(path.resolve(folder), { recursive: true })
-    // Windows can't sync a folder.
-    if (typeof first !== 'string' || process.platform === 'win32') return
-    for (let made = path.resolve(folder); made.length >= first.length; made = path.dirname(made)) {
-      const above = await fs.open(path.dirname(made), 'r')
-      try {
-        await above.sync()
-      } finally {
-        await above.close()
-      }
-    }
+    if (!(await makeFolder(folder, fs))) await syncFolder(path.dirname(path.resolve(folder)), fs)
   } catch (error) {
     throw asPatchbayError(error)
   }

@@ -4,6 +4,7 @@
  * damaged is never returned.
  */
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
+import { syncFolder } from '../../files/durable-folder'
 import { exportBundle, importBundle, type BundleReport, type ImportReport } from './bundle'
 import { DEFAULT_QUOTA, readConfig, writeConfig } from './config'
 import { dtypes, entryKey, entryName, checkEntry, type Dtype, type EntryId, type Located } from './entry'
@@ -13,14 +14,14 @@ import { checkSetId, readLabels, writeLabels, type Label } from './labels'
 import { withLock, type LockOwner } from './lock'
 import { collectGarbage, type GarbageReport } from './gc'
 import { listSets, statisticsOf, type StoredSet, type StoreStatistics } from './overview'
-import { pathsOf, type StorePaths } from './paths'
+import { pathsOf, writtenFolders, type StorePaths } from './paths'
 import { Quarantine } from './quarantine'
 import { readSlice, type StoredValues } from './read'
 import { removeEntries, type Match, type RemoveReport } from './remove'
 import { isNewer, readShard } from './shard-file'
 import { ShardFiles } from './shard-files'
 import type { Slice } from './slice'
-import { makeFolder, realFs, type StoreFs } from './store-fs'
+import { makeLastingFolder, realFs, type StoreFs } from './store-fs'
 import { Usage } from './usage'
 import { verifyStore, type VerifyOptions, type VerifyReport } from './verify'
 import {
@@ -166,10 +167,14 @@ export class ActivationStore {
         const located = missing.has(name) ? null : await this.parts.index.findKnown(entryKey(name))
         if (missing.has(name) || located !== null) present++
         else missing.set(name, item)
-        if (located !== null) await this.usage.touch(located.shard)
+        if (located === null) continue
+        writer.hold(located.shard)
+        await this.usage.touch(located.shard)
       }
       const meta = { set, created: new Date().toISOString(), producer: this.options.producer }
       const bytes = await writer.put([...missing.values()], meta, signal)
+      // Who stored what is present may have died before the folder was synced; a shard that is written sees to that.
+      if (missing.size === 0 && present > 0) await syncFolder(this.paths.shards, this.parts.fs)
       return { stored: missing.size, present, bytes }
     }, signal)
   }
@@ -213,7 +218,8 @@ export class ActivationStore {
   gc({ quota }: { quota?: number } = {}): Promise<GarbageReport> {
     return this.write(
       async (writer) => {
-        const report = await collectGarbage(this.parts, writer)
+        const folders = [...writtenFolders(this.paths), this.paths.quarantine]
+        const report = await collectGarbage(this.parts, writer, folders)
         await this.parts.index.writeTable({ fs: this.parts.fs })
         return report
       },
@@ -274,7 +280,8 @@ export class ActivationStore {
     const { waitMs, onWait } = this.options
     const { fs, index } = this.parts
     const result = this.queue.then(async () => {
-      if (!this.swept) await makeFolder(this.paths.shards, fs)
+      if (!this.swept)
+        for (const folder of [this.paths.root, this.paths.shards]) await makeLastingFolder(folder, fs)
       return withLock(this.paths.lock, { fs, waitMs, onWait, signal }, async () => {
         const done = await this.becomeWriter(quota).then(work)
         if (index.wantsTable) await index.writeTable({ fs }).catch(this.tableFailed)
@@ -297,7 +304,7 @@ export class ActivationStore {
     const labels = await readLabels(this.paths.labels, fs)
     const pinned = (set: string): boolean => labels.get(set)?.pinned === true
     const writer = new Writer(this.parts, this.quota, pinned, () => this.usage.now())
-    if (!this.swept) await writer.sweep()
+    if (!this.swept) await writer.sweep(writtenFolders(this.paths))
     this.swept = true
     return writer
   }

@@ -24,7 +24,10 @@ export class Usage {
    * used last.
    */
   async now(): Promise<number> {
-    this.newest ??= this.newestUse()
+    this.newest ??= this.newestUse().catch((error: unknown) => {
+      this.newest = null // a disk that fails once is asked again
+      throw error
+    })
     this.latest = Math.max(Date.now(), (await this.newest) + 1, this.latest + 1)
     return this.latest
   }
@@ -43,8 +46,8 @@ export class Usage {
     const before = this.touched.get(id)
     if (before !== undefined && performance.now() - before < TOUCH_EVERY_MS) return
     this.touched.set(id, performance.now())
-    const time = (await this.now()) / 1000
     try {
+      const time = (await this.now()) / 1000
       await this.fs.utimes(this.files.pathOf(id), time, time)
     } catch {
       // A disk that may only be read, or a shard just evicted: the value was read, and only its rank is not noted.

@@ -4,14 +4,14 @@ import path from 'node:path'
 import { PatchbayError } from '../../../preload/errors'
 import type { RowRequest } from '../row-request'
 import { CHUNK, checksums } from './checksum'
-import { encode, type Encoded, type TakeBytes } from './encoding'
+import { encode, type Encoded, type EncodingAid } from './encoding'
 import { checkEntry, entryKey, entryName, storageBytes, type EntryId, type Located } from './entry'
 import type { StoreIndex } from './index'
 import type { Quarantine } from './quarantine'
 import { shardsToEvict, type ShardUse } from './quota'
 import { readChecks, readRuns, type Place } from './read'
 import { shardBytes, writeShard, type CheckedBytes, type ShardEntry, type ShardMeta } from './shard'
-import { contentOf, rowsOf, type ShardContent } from './shard-file'
+import { contentOf, readShard, rowsOf, type ShardContent } from './shard-file'
 import type { ShardFiles } from './shard-files'
 import { namesIn, type StoreFs } from './store-fs'
 import type { PositionalFile } from '../../models/formats/positional-file'
@@ -40,13 +40,13 @@ export interface EncodedItem extends EntryId {
 export type StoredItem = PutItem | EncodedItem
 
 /**
- * @param take gives memory for encoded values; it must stay as it is until the item is stored
+ * @param aid where the values go, or what they are already: memory that must stay as it is until the item is stored
  * @throws PatchbayError `input.invalid` for a value that can not be stored under its name
  */
-export function encodeItem(item: PutItem, take?: TakeBytes): EncodedItem {
+export function encodeItem(item: PutItem, aid?: EncodingAid): EncodedItem {
   const { row, output, dtype, request } = item
   checkEntry(item, item.shape, item.data.length)
-  const encoded = encode(item.data, dtype, item.shape[item.shape.length - 1], take)
+  const encoded = encode(item.data, dtype, item.shape[item.shape.length - 1], aid)
   const nan = encoded.finite !== true && item.data.some(Number.isNaN)
   return { row, output, dtype, request, entry: entryOf(item, encoded), nan }
 }
@@ -68,6 +68,9 @@ export interface Batch {
 }
 
 export class Writer {
+  /** Shards that are not evicted by what stores them: what it reports as stored has to be there. */
+  private readonly held = new Set<string>()
+
   constructor(
     private readonly parts: WriterParts,
     private readonly quota: number,
@@ -77,11 +80,16 @@ export class Writer {
   ) {}
 
   /** Removes partial files of writers that died: whoever holds the lock is the only one who writes. */
-  async sweep(): Promise<void> {
-    const { folder } = this.parts.files
-    for (const name of await namesIn(this.parts.fs, folder))
-      if (name.startsWith('.') && name.endsWith('.partial'))
-        await this.parts.fs.rm(path.join(folder, name), { force: true })
+  async sweep(folders: readonly string[]): Promise<void> {
+    for (const folder of folders)
+      for (const name of await namesIn(this.parts.fs, folder))
+        if (name.startsWith('.') && name.endsWith('.partial'))
+          await this.parts.fs.rm(path.join(folder, name), { force: true })
+  }
+
+  /** Keeps a shard from being evicted while this writes. */
+  hold(id: string): void {
+    this.held.add(id)
   }
 
   /** Encodes and stores items that are not there yet, shard by shard. */
@@ -99,12 +107,12 @@ export class Writer {
     return this.bytes - before
   }
 
-  /** Writes one shard, making room for it first, unless it replaces others (it is then no larger than they are). */
+  /** Writes one shard, making room for it first, unless it replaces others (it is then no larger than they are). @returns its id */
   async write(
     batch: Batch,
     meta: Omit<ShardMeta, 'rows'>,
     { signal, used }: { signal?: AbortSignal; used?: number } = {},
-  ) {
+  ): Promise<string> {
     const { files, index, fs } = this.parts
     if (used === undefined) await this.makeRoom(sizeOfBatch(batch))
     const id = randomBytes(8).toString('hex')
@@ -114,6 +122,8 @@ export class Writer {
     // The file has the clock's time, which may be behind (see Usage) or, of a rewritten shard, too late.
     if (used !== undefined || time > Date.now()) await fs.utimes(file, time / 1000, time / 1000)
     index.add({ id, set: meta.set, entries: batch.entries.length, bytes: written.bytes }, written.entries)
+    if (used === undefined) this.hold(id)
+    return id
   }
 
   /** Removes shards that were used longest ago until `needed` bytes fit. @returns those removed */
@@ -136,7 +146,8 @@ export class Writer {
   }
 
   /**
-   * Replaces shards by new ones that hold only what `keep` holds of and what is undamaged. The new ones are there before the old go.
+   * Replaces shards by new ones that hold only what `keep` holds of and what is undamaged. The new ones are there, and can be
+   * read, before the old go. What a set has twice (a process died before the old went) it has once afterwards.
    * @returns entries that were damaged
    */
   async rewrite(ids: readonly string[], keep: (entry: EntryId) => boolean): Promise<number> {
@@ -146,10 +157,13 @@ export class Writer {
       { batch: Batch; meta: Omit<ShardMeta, 'rows'>; used: number; bytes: number }
     >()
     let damaged = 0
+    const taken = new Set<string>()
     const flush = async (key: string): Promise<void> => {
       const found = batches.get(key)
       batches.delete(key)
-      if (found !== undefined) await this.write(found.batch, found.meta, { used: found.used })
+      if (found === undefined) return
+      const id = await this.write(found.batch, found.meta, { used: found.used })
+      await readShard(files.pathOf(id), id)
     }
     for (const id of ids) {
       const used = await this.usedAt(id)
@@ -159,7 +173,7 @@ export class Writer {
         const { set, producer, created } = content
         const key = JSON.stringify([set, producer])
         for (const [name, entry] of content.entries) {
-          if (!keep(entry.id) || quarantine.holds(id, entryKey(name))) continue
+          if (!keep(entry.id) || quarantine.holds(id, entryKey(name)) || taken.has(`${set}/${name}`)) continue
           const loaded = await this.loadUndamaged(file, content, name)
           const row = rows.get(entry.id.row)
           if (loaded === null || row === undefined) {
@@ -173,6 +187,7 @@ export class Writer {
             bytes: 0,
           }
           batches.set(key, target)
+          taken.add(`${set}/${name}`)
           target.batch.entries.push(loaded)
           target.batch.rows.set(entry.id.row, row)
           target.used = Math.max(target.used, used)
@@ -190,7 +205,7 @@ export class Writer {
   async uses(): Promise<ShardUse[]> {
     const uses: ShardUse[] = []
     for (const { id, set, bytes } of this.parts.index.shards())
-      uses.push({ id, bytes, pinned: this.pinned(set), used: await this.usedAt(id) })
+      uses.push({ id, bytes, pinned: this.pinned(set) || this.held.has(id), used: await this.usedAt(id) })
     return uses
   }
 

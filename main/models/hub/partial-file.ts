@@ -6,6 +6,7 @@ import * as nodeFs from 'node:fs/promises'
 import path from 'node:path'
 import { PatchbayError, asPatchbayError } from '../../../preload/errors'
 import type { WritableFs, WritableHandle } from '../../files/durable-file'
+import { syncFolder } from '../../files/durable-folder'
 import { sizeOf } from './cache/layout'
 
 /** What is used of the file system for writing; a parameter, so that its failures can be tested. */
@@ -76,19 +77,10 @@ export class PartialFile {
   async publish(target: string): Promise<void> {
     try {
       await this.fs.rename(this.path, target)
-      if (process.platform !== 'win32') await syncFolder(path.dirname(target), this.fs)
+      await syncFolder(path.dirname(target), this.fs)
     } catch (cause) {
       throw writeFailure(target, cause)
     }
-  }
-}
-
-async function syncFolder(folder: string, fs: PartialFs): Promise<void> {
-  const handle = await fs.open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
   }
 }
 

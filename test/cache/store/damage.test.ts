@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
+import { crc32 } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
 import { writeSealed } from '../../../main/cache/store/sealed-json'
 import { ActivationStore } from '../../../main/cache/store/store'
@@ -133,5 +134,47 @@ describe('a later version', () => {
     expect((await later.verify()).damaged).toEqual([])
     await later.gc()
     expect(readFileSync(file)).toEqual(Buffer.from(bytes))
+  })
+})
+
+describe('an index or labels of a later version', () => {
+  it('leave the index as it is, and the entries are found without it', async () => {
+    const root = scratch()
+    const store = await openStore(root)
+    const stored = item(row(1, 2), 'a')
+    await store.put([stored], { set: 'job' })
+    await store.gc()
+    const file = path.join(root, 'index', 'entries.table')
+    const description = Buffer.from(JSON.stringify({ version: 2, records: [] }))
+    const trailer = Buffer.alloc(16)
+    trailer.writeUInt32LE(description.length, 0)
+    trailer.writeUInt32LE(crc32(description), 4)
+    trailer.write('PBINDEX1', 8, 'latin1')
+    const later = Buffer.concat([description, trailer])
+    writeFileSync(file, later)
+    const reader = await openStore(root)
+    expect((await reader.read(idOf(stored)))?.data).toEqual(stored.data)
+    await reader.put([item(row(3), 'b')], { set: 'job' })
+    await reader.gc()
+    expect(readFileSync(file).equals(later)).toBe(true)
+    expect((await reader.read(idOf(stored)))?.data).toEqual(stored.data)
+  })
+
+  it('leave the labels as they are, and nothing is written that might evict what they pin', async () => {
+    const root = scratch()
+    const store = await openStore(root)
+    const stored = item(row(1, 2), 'a')
+    await store.put([stored], { set: 'job' })
+    const file = path.join(root, 'labels.json')
+    await writeSealed(file, { version: 2, pins: ['job'] }, realFs)
+    const before = readFileSync(file)
+    for (const change of [
+      store.put([item(row(3), 'b')], { set: 'job' }),
+      store.label('job', { pinned: false }),
+      store.gc(),
+    ])
+      await expect(change).rejects.toMatchObject({ field: 'format version' })
+    expect(readFileSync(file)).toEqual(before)
+    expect((await store.read(idOf(stored)))?.data).toEqual(stored.data)
   })
 })

@@ -62,6 +62,18 @@ switch (script) {
   case 'put':
     await put('a')
     break
+  case 'puts':
+    await Promise.all(['a', 'b', 'c', 'd'].map(put))
+    break
+  case 'label':
+    await store.label(`${round}-a`, { pinned: true, note: 'weeks of work' })
+    break
+  case 'evict':
+    // Room for one more shard than there is: what was used longest ago goes.
+    say(`removing ${round}-a`)
+    await store.gc({ quota: store.statistics().bytes + 1000 })
+    await put('b')
+    break
   case 'gc':
     await store.gc()
     break
@@ -70,8 +82,9 @@ switch (script) {
     break
   default:
     for (let i = 0; ; i++) {
-      await put(`${i}`)
-      if (i % 3 === 2) await remove(`${i - 1}`)
+      // Several under way at once, as an extraction has them.
+      await Promise.all(['x', 'y', 'z'].slice(0, 1 + (i % 3)).map((part) => put(`${i}${part}`)))
+      if (i % 3 === 2) await remove(`${i - 1}x`)
       if (i % 4 === 3) await store.gc()
     }
 }
