@@ -5,13 +5,20 @@
 import type { TokenInfo } from '../../preload/prompt'
 import { PatchbayError } from '../../preload/errors'
 import type { RowRequest } from '../cache/row-request'
+import type { EntryStorage } from '../cache/store/entry'
 import type { ActivationStore, EntryId, Slice, StoredValues } from '../cache/store/store'
 import { quoted } from '../models/formats/malformed'
 import { pathsOf } from './folder'
 import { LinesReader } from './lines-file'
+import { findAll } from './look-up'
 import { entryOutput } from './names'
 import { selectPositions, TokenPattern } from './positions'
 import { storedRow, storedToken, type Manifest, type StoredOutput, type StoredRow } from './schema'
+
+/** Equal for rows whose values are the same entries: they have the same tokens, and any rule selects the same of them. */
+export const valuesKey = ({ key, own, span }: Pick<StoredRow, 'key' | 'own' | 'span'>): string =>
+  // As many bits as the store's index tells entries apart by: this is kept for every row.
+  `${key.slice(0, 32)} ${own.join()} ${span?.join() ?? ''}`
 
 export class OpenCollection {
   readonly outputs: ReadonlyMap<string, StoredOutput>
@@ -66,6 +73,11 @@ export class OpenCollection {
     return this.lines.read(from, to)
   }
 
+  /** Some rows, ascending. */
+  rowsAt(rows: Int32Array): AsyncGenerator<StoredRow> {
+    return this.lines.pick(rows)
+  }
+
   /** @throws PatchbayError `input.invalid` */
   output(name: string): StoredOutput {
     const output = this.outputs.get(name)
@@ -116,12 +128,24 @@ export class OpenCollection {
 
   /** Outputs of which a row has no values, though it should. */
   async missing(row: StoredRow): Promise<string[]> {
-    const wanted = [...this.outputs.keys()].flatMap((name) => {
-      const entry = this.entryOf(row, name)
-      return entry === null ? [] : [{ name, entry }]
-    })
+    const wanted = this.entriesOf(row)
     const found = await this.store.has(wanted.map(({ entry }) => entry))
     return wanted.filter((_, i) => !found[i]).map(({ name }) => name)
+  }
+
+  /**
+   * The largest error that storing values of rows made, by output; outputs of which nothing is there are left out.
+   * @throws PatchbayError `run.cancelled`, `file.unreadable`
+   */
+  async errorsOf(rows: readonly StoredRow[], signal?: AbortSignal): Promise<Map<string, number>> {
+    const wanted = rows.flatMap((row) => this.entriesOf(row))
+    const entries = wanted.map(({ entry }) => entry)
+    const errors = new Map<string, number>()
+    for (const [i, found] of (await findAll(this.store, entries, signal)).entries()) {
+      const { name } = wanted[i]
+      if (found !== null) errors.set(name, Math.max(found.error.relative, errors.get(name) ?? 0))
+    }
+    return errors
   }
 
   /**
@@ -139,23 +163,30 @@ export class OpenCollection {
     return this.valuesOf(await this.row(row), name, slice)
   }
 
-  /** The shape of a row's values; null where they are not there. */
-  async shapeOf(row: StoredRow, name: string): Promise<readonly number[] | null> {
+  /** The shape of a row's values and how they lie in the store; null where they are not there. */
+  async formOf(
+    row: StoredRow,
+    name: string,
+  ): Promise<{ shape: readonly number[]; storage: EntryStorage } | null> {
     const entry = this.entryOf(row, name)
     if (entry === null) return null
     const found = await this.store.find(entry)
-    // Read where another dtype may serve: it is rare, and only its shape counts.
-    return found?.shape ?? (await this.store.readBest(entry))?.shape ?? null
-  }
-
-  /** The error that storing a row's values made; null where they are not there. */
-  async errorOf(row: StoredRow, name: string): Promise<number | null> {
-    const entry = this.entryOf(row, name)
-    return entry === null ? null : ((await this.store.find(entry))?.error.relative ?? null)
+    if (found !== null) return found
+    // Where another dtype serves, which is rare, its values count as float32.
+    const other = await this.store.readBest(entry)
+    return other === null ? null : { shape: other.shape, storage: 'F32' }
   }
 
   async close(): Promise<void> {
     await this.lines.close()
+  }
+
+  /** What there has to be of a row. */
+  private entriesOf(row: StoredRow): { name: string; entry: EntryId }[] {
+    return [...this.outputs.keys()].flatMap((name) => {
+      const entry = this.entryOf(row, name)
+      return entry === null ? [] : [{ name, entry }]
+    })
   }
 
   private pattern(text: string): TokenPattern {

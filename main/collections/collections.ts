@@ -7,6 +7,7 @@ import path from 'node:path'
 import type { Collection, CollectionSummary } from '../../preload/collections'
 import { asPatchbayError, PatchbayError } from '../../preload/errors'
 import type { ActivationStore } from '../cache/store/store'
+import { removePartials } from '../files/durable-file'
 import { OpenCollection } from './collection'
 import { createFolder, type NewItem } from './create'
 import { pathsOf, readLabel, readManifest, writeLabel } from './folder'
@@ -87,6 +88,8 @@ export class Collections {
   ): Promise<CollectionWriter> {
     const store = await this.store()
     await this.sweep()
+    // What a process left that died while it made this one.
+    if (!(await this.has(id))) await rm(this.folderOf(id), { recursive: true, force: true })
     await createFolder(this.folderOf(id), id, collection, items, signal)
     await store.label(setOf(id), { name: collection.name.slice(0, 200) })
     return new CollectionWriter(await this.openNew(id), store)
@@ -100,6 +103,10 @@ export class Collections {
   /** Goes on with one that is not complete. @throws PatchbayError as `use` */
   async resume(id: string): Promise<CollectionWriter> {
     const store = await this.store()
+    const { name } = await this.labelOf(id)
+    // Who made it may have died before that.
+    await store.label(setOf(id), { name: name.slice(0, 200) })
+    await removePartials(this.folderOf(id))
     return new CollectionWriter(await this.openNew(id), store)
   }
 

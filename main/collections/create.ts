@@ -4,7 +4,7 @@ import type { Cell, PreparedRow, RowFailure } from '../../preload/datasets'
 import { asPatchbayError, PatchbayError, toWire } from '../../preload/errors'
 import type { EncodedToken } from '../../preload/prompt'
 import { rowKey } from '../cache/row-request'
-import { makeFolder, realFs } from '../cache/store/store-fs'
+import { makeLastingFolder, realFs } from '../cache/store/store-fs'
 import { pathsOf, writeLabel, writeManifest } from './folder'
 import { writeLines } from './lines-file'
 import { outputName } from './names'
@@ -42,7 +42,7 @@ export async function createFolder(
       next: 'Ask for it once.',
     })
   try {
-    await makeFolder(folder, realFs)
+    await makeLastingFolder(folder, realFs)
     const manifest = await writeRows(folder, id, collection, outputs, items, signal)
     await writeLabel(folder, { name: collection.name, note: collection.note })
     await writeManifest(folder, manifest)

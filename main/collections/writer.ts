@@ -57,13 +57,7 @@ export class CollectionWriter {
 
   /** Outputs of which a row has no values yet. */
   async missing(row: number): Promise<string[]> {
-    const stored = await this.collection.row(row)
-    const missing: string[] = []
-    for (const name of this.collection.outputs.keys()) {
-      if (this.collection.entryOf(stored, name) === null) continue
-      if (!(await this.note(stored, name))) missing.push(name)
-    }
-    return missing
+    return this.collection.missing(await this.collection.row(row))
   }
 
   /**
@@ -83,11 +77,17 @@ export class CollectionWriter {
       items.push({ ...entry, request: this.collection.requestOf(stored), shape, data })
     }
     const report = await this.store.put(items, { set: setOf(this.id), signal })
-    for (const { row, output } of values) {
-      const stored = rows.get(row)
-      if (stored !== undefined) await this.note(stored, output)
-    }
+    await this.noteErrors([...rows.values()], signal)
     return report
+  }
+
+  /**
+   * Keeps the largest errors of what is stored of rows, for `complete` to say.
+   * @throws PatchbayError `run.cancelled`, `file.unreadable`
+   */
+  async noteErrors(rows: readonly StoredRow[], signal?: AbortSignal): Promise<void> {
+    for (const [output, error] of await this.collection.errorsOf(rows, signal))
+      this.errors.set(output, Math.max(error, this.errors.get(output) ?? 0))
   }
 
   /** Notes a row that could not be computed; it stays in the table, without values. */
@@ -113,13 +113,6 @@ export class CollectionWriter {
 
   async close(): Promise<void> {
     await this.collection.close()
-  }
-
-  /** Keeps the largest error of what is stored. @returns whether the values are there */
-  private async note(row: StoredRow, output: string): Promise<boolean> {
-    const error = await this.collection.errorOf(row, output)
-    if (error !== null) this.errors.set(output, Math.max(error, this.errors.get(output) ?? 0))
-    return error !== null
   }
 }
 

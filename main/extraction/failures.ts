@@ -29,8 +29,10 @@ export class Failures {
     return this.#rows.size
   }
 
-  has(row: number): boolean {
-    return this.#rows.has(row)
+  /** Whether a row has no values and will have none; values that are not numbers are stored like others. */
+  isWithoutValues(row: number): boolean {
+    const failure = this.#rows.get(row)
+    return failure !== undefined && failure.error.code !== 'run.failed'
   }
 
   /** Notes a row's first failure. */

@@ -8,7 +8,7 @@ import { ownRanges } from '../collections/create'
 import type { StoredRow } from '../collections/schema'
 import { prepareRows, type PreparedDataRow, type RowEncoder } from '../datasets'
 import type { PresetVectors } from './directions'
-import { positionsAt } from './entries'
+import { Positions } from './entries'
 import { chooseMode } from './mode'
 import { patternsOf } from './patterns'
 import { ExtractionPlan } from './plan'
@@ -39,6 +39,11 @@ export async function forecastExtraction(
     const lengths = { rows: 0, tokens: 0, longest: 0 }
     let duplicates = 0
     let read = 0
+    let waiting: StoredRow[] = []
+    const addWaiting = async (): Promise<void> => {
+      await size.add(waiting, signal)
+      waiting = []
+    }
     for await (const item of prepareRows(dataset, model, { signal })) {
       onRows?.(++read)
       if (item.kind === 'duplicate') duplicates++
@@ -47,16 +52,19 @@ export async function forecastExtraction(
       const row = storedOf(model, item.row)
       try {
         for (const pattern of patterns.values()) pattern.learn(item.row.tokens)
-        for (const { groups } of plan.hooks) for (const group of groups) positionsAt(group, row, patterns)
+        const positions = new Positions(patterns)
+        for (const { groups } of plan.hooks) for (const group of groups) positions.of(group, row)
       } catch (error) {
         failures.push({ row: row.source, error: toWire(asPatchbayError(error)) })
         continue
       }
-      await size.add(row)
+      waiting.push(row)
+      if (waiting.length >= size.rowsTogether) await addWaiting()
       lengths.rows++
       lengths.tokens += row.tokens.length
       lengths.longest = Math.max(lengths.longest, row.tokens.length)
     }
+    await addWaiting()
     const room = store === null ? null : await roomIn(store)
     const free = room === null ? 0 : Math.floor(Math.min(room.free, Number.MAX_SAFE_INTEGER))
     const notes = [chosen.note]

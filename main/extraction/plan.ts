@@ -7,6 +7,7 @@ import type { ExtractOutput, Reduction, StoredType } from '../../preload/extract
 import { outputName } from '../collections/names'
 import type { NewOutput } from '../collections/writer'
 import type { Hook } from '../runtime'
+import { HalfCast } from '../runtime/half-cast'
 import { Projector, readDirections, type PresetVectors } from './directions'
 import { FeatureReader } from './features'
 import { layerOf, resolveHooks } from './hooks'
@@ -44,6 +45,8 @@ export interface PlannedHook {
 export class ExtractionPlan {
   private constructor(
     readonly hooks: readonly PlannedHook[],
+    /** Null where nothing is stored as float16, or nothing rounds better than a loop. */
+    readonly cast: HalfCast | null,
     private readonly tools: readonly { release(): Promise<void> }[],
   ) {}
 
@@ -90,8 +93,11 @@ export class ExtractionPlan {
           groups,
         }
       })
+      const cast = outputs.some(({ dtype }) => dtype === 'float16') ? await HalfCast.create() : null
+      if (cast !== null) tools.push(cast)
       return new ExtractionPlan(
         planned.sort((a, b) => a.layer - b.layer),
+        cast,
         tools,
       )
     } catch (error) {

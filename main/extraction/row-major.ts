@@ -4,10 +4,10 @@ import type { Tensor } from '../../preload/tensor'
 import { BlockStack } from '../runtime'
 import { throwIfCancelled } from '../runtime/cancelled'
 import type { ForwardRequest, ForwardResult } from '../runtime'
-import { encodeHook, noNotes, type Encoding } from './entries'
+import { encodeHook, noNotes, Positions, type Encoding } from './entries'
 import type { PlannedHook } from './plan'
 import { batchFrom, tokensOf, type TodoRow } from './row'
-import { asExhausted, failureOf, reportNotNumbers, tooLong, type ExtractionTask } from './task'
+import { asExhausted, failureOf, notNumbers, tooLong, type ExtractionTask } from './task'
 
 /**
  * Runs rows, the longest first. Returns when everything that was computed is on the disk.
@@ -42,8 +42,9 @@ export async function rowMajor(task: ExtractionTask, rows: readonly TodoRow[]): 
 async function runBatch(task: ExtractionTask, batch: readonly TodoRow[]): Promise<boolean> {
   const { model, patterns, storing, signal } = task
   const hooks = task.plan.hooks.filter(({ name }) => batch.some(({ missing }) => missing.has(name)))
-  const notes = noNotes()
-  const encoding = { facts: model.facts, batch, patterns, to: storing, notes }
+  const notes = noNotes((row, output) => task.onFailure(notNumbers(row, output)))
+  const positions = new Positions(patterns)
+  const encoding = { facts: model.facts, batch, positions, cast: task.plan.cast, to: storing, notes }
   try {
     await runHooks(task, {
       hooks,
@@ -58,11 +59,10 @@ async function runBatch(task: ExtractionTask, batch: readonly TodoRow[]): Promis
       for (const row of rows) task.onFailure(failureOf(row, tooLong(tokens.length, error)))
     return false
   }
-  reportNotNumbers(task, notes)
   return true
 }
 
-interface HooksRun extends Pick<ForwardRequest, 'start' | 'stopLayer' | 'signal'> {
+interface HooksRun extends Pick<ForwardRequest, 'start' | 'stopLayer' | 'again' | 'signal'> {
   readonly hooks: readonly PlannedHook[]
   readonly encoding: Encoding
 }

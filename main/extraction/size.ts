@@ -4,17 +4,22 @@ import { asPatchbayError, PatchbayError } from '../../preload/errors'
 import { entryName, type EntryId } from '../cache/store/entry'
 import { shardBytes } from '../cache/store/shard'
 import type { ActivationStore } from '../cache/store/store'
+import { valuesKey } from '../collections/collection'
+import { haveAll, rowsTogether } from '../collections/look-up'
 import type { StoredRow } from '../collections/schema'
-import { entriesAt, positionsAt, type Patterns } from './entries'
+import { entriesAt, Positions, type Patterns } from './entries'
 import type { ExtractionPlan, PlannedOutput } from './plan'
 
 const bytesOf = { float32: 4, float16: 2, bfloat16: 2, int8: 1 } as const
 
-/** Sums up rows. */
+/** Sums up rows, by many at a time. Rows whose values are the same entries count once, as they are stored once. */
 export class SizeSum {
   /** Of what is not there yet, and how many entries are there. */
   bytes = 0
   present = 0
+  /** Hook points of which something is missing, by `valuesKey`; few different sets, which rows share. */
+  readonly #missing = new Map<string, ReadonlySet<string>>()
+  readonly #sets = new Map<string, ReadonlySet<string>>()
 
   constructor(
     private readonly plan: ExtractionPlan,
@@ -23,31 +28,58 @@ export class SizeSum {
     private readonly store: Pick<ActivationStore, 'has'> | null,
   ) {}
 
-  /** Takes note of a row. @returns the hook points of which something is missing */
-  async add(row: StoredRow): Promise<Set<string>> {
-    const missing = new Set<string>()
-    const entries: { name: string; bytes: number; scaleBytes: number }[] = []
-    const idsAt = this.plan.hooks.map((hook) => entriesAt(hook, row, this.patterns))
-    // Of all hook points at once: each time it is asked the store may have to look at its folder.
-    const all = idsAt.flat()
-    const found = ((await this.store?.has(all)) ?? all.map(() => false)).values()
-    for (const [h, hook] of this.plan.hooks.entries()) {
-      const sizes = hook.groups.flatMap((group) => {
-        const positions = positionsAt(group, row, this.patterns).length
-        return positions === 0
-          ? []
-          : group.outputs.map((output) => elementsOf(output, positions, row.tokens.length))
-      })
-      for (const [i, id] of idsAt[h].entries()) {
-        if (found.next().value === true) this.present++
-        else {
-          missing.add(hook.name)
-          entries.push(entrySize(id, sizes[i]))
-        }
-      }
+  /** Rows that are best given together. */
+  get rowsTogether(): number {
+    return rowsTogether(this.plan.outputs.length)
+  }
+
+  /**
+   * Takes note of rows.
+   * @returns for each the hook points of which something is missing
+   * @throws PatchbayError `run.cancelled`, `file.unreadable`
+   */
+  async add(rows: readonly StoredRow[], signal?: AbortSignal): Promise<ReadonlySet<string>[]> {
+    const keys = rows.map(valuesKey)
+    const fresh = new Map<string, StoredRow>()
+    for (const [i, row] of rows.entries())
+      if (!this.#missing.has(keys[i]) && !fresh.has(keys[i])) fresh.set(keys[i], row)
+    const positions = new Positions(this.patterns)
+    const wanted = [...fresh].map(([key, row]) => ({ key, row, entries: this.#entriesOf(row, positions) }))
+    const ids = wanted.flatMap(({ entries }) => entries.map(({ id }) => id))
+    const found = this.store === null ? [] : await haveAll(this.store, ids, signal)
+    let next = 0
+    for (const { key, row, entries } of wanted) {
+      const lacking = entries.filter(() => !(found[next++] ?? false))
+      this.present += entries.length - lacking.length
+      const sizes = lacking.map(({ id, elements }) => entrySize(id, elements))
+      if (sizes.length > 0) this.bytes += shardBytes(sizes, 600 + 8 * row.tokens.length)
+      this.#missing.set(key, this.#shared(lacking.map(({ hook }) => hook)))
     }
-    if (entries.length > 0) this.bytes += shardBytes(entries, 600 + 8 * row.tokens.length)
-    return missing
+    return keys.map((key) => this.#missing.get(key) ?? this.#shared([]))
+  }
+
+  /** The entries of a row with their hook point, numbers, and those of the last axis. */
+  #entriesOf(
+    row: StoredRow,
+    positions: Positions,
+  ): { hook: string; id: EntryId; elements: [number, number] }[] {
+    return this.plan.hooks.flatMap((hook) => {
+      const elements = hook.groups.flatMap((group) => {
+        const { length } = positions.of(group, row)
+        return length === 0
+          ? []
+          : group.outputs.map((output) => elementsOf(output, length, row.tokens.length))
+      })
+      return entriesAt(hook, row, positions).map((id, i) => ({ hook: hook.name, id, elements: elements[i] }))
+    })
+  }
+
+  #shared(hooks: readonly string[]): ReadonlySet<string> {
+    const set = new Set(hooks)
+    const name = [...set].join()
+    const known = this.#sets.get(name) ?? set
+    this.#sets.set(name, known)
+    return known
   }
 }
 

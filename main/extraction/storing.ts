@@ -10,7 +10,7 @@ import { encodedBytes, SHARD_BYTES, type ActivationStore, type EncodedItem } fro
 const UNDER_WAY = 2
 
 /** Values that are put together: half of what a shard may be, so that little memory waits for the disk. */
-const TOGETHER = SHARD_BYTES
+const TOGETHER = SHARD_BYTES / 2
 
 /**
  * Storing a shard takes some forty steps of the file system, one after the other, and a graph that runs keeps this thread

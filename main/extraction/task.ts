@@ -2,7 +2,7 @@
 import { PatchbayError, toWire } from '../../preload/errors'
 import type { RowFailure } from '../../preload/datasets'
 import type { StoredRow } from '../collections/schema'
-import type { BatchNotes, Patterns } from './entries'
+import type { Patterns } from './entries'
 import { failure } from '../runtime/session'
 import type { Pace } from './pace'
 import type { ExtractionPlan } from './plan'
@@ -25,19 +25,15 @@ export interface ExtractionTask {
   readonly onFailure: (failure: RowFailure) => void
 }
 
-/** Reports rows whose values are not numbers; they are stored as they are. */
-export function reportNotNumbers({ onFailure }: ExtractionTask, { notNumbers }: BatchNotes): void {
-  for (const [row, output] of notNumbers)
-    onFailure(
-      failureOf(
-        row,
-        new PatchbayError('run.failed', `The row's values at ${output} are not all numbers (NaN).`, {
-          field: output,
-          next: 'They are stored as they are; leave the row out of what you compute with them.',
-        }),
-      ),
-    )
-}
+/** Values that are not numbers; they are stored as they are. */
+export const notNumbers = (row: StoredRow, output: string): RowFailure =>
+  failureOf(
+    row,
+    new PatchbayError('run.failed', `The row's values at ${output} are not all numbers (NaN).`, {
+      field: output,
+      next: 'They are stored as they are; leave the row out of what you compute with them.',
+    }),
+  )
 
 export const failureOf = ({ source }: StoredRow, error: PatchbayError): RowFailure => ({
   row: source,

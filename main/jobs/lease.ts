@@ -31,13 +31,15 @@ type Owner = z.infer<typeof owner>
 
 /** Whether the file could be created: with its whole content at once, or not at all. */
 async function create(file: string, own: Owner): Promise<boolean> {
-  const whole = `${file}.${own.token}`
+  const whole = path.join(path.dirname(file), `.${path.basename(file)}.${own.token}.partial`)
   await writeFile(whole, JSON.stringify(own))
   try {
     await link(whole, file)
     return true
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
+    // Gone: swept by whoever has it.
+    if (error instanceof Error && 'code' in error && (error.code === 'EEXIST' || error.code === 'ENOENT'))
+      return false
     throw error
   } finally {
     await rm(whole, { force: true })

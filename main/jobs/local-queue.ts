@@ -1,5 +1,6 @@
 /** The queue of this process: one job after the other, oldest first; what a dead process left running goes on. */
 import { asPatchbayError, PatchbayError, toWire } from '../../preload/errors'
+import { removePartials } from '../files/durable-file'
 import { Eta } from './eta'
 import type { JobContext, JobOutcome } from './kind'
 import type { JobKinds } from './kinds'
@@ -180,6 +181,7 @@ export class LocalQueue implements JobQueue {
     const lease = await claim(folder)
     if (lease === null) return // another process has it
     try {
+      await removePartials(folder)
       let record = await this.#change(await this.get(id), { state: 'running', error: null })
       const eta = new Eta(this.now)
       let written = this.now()

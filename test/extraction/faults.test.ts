@@ -1,12 +1,12 @@
 /** What goes wrong on the way: full disks, too little memory, values that are no numbers, damaged streams, kills. */
-import { open, readdir } from 'node:fs/promises'
+import { open, readFile, readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import type { ExtractionModel } from '../../main/extraction/subject'
 import type { ActivationStore } from '../../main/cache/store/store'
 import type { ForwardRequest } from '../../main/runtime'
 import { PatchbayError } from '../../preload/errors'
-import { begin, openLlama, relativeTo, someRows, type Begun } from './support'
+import { begin, openLlama, relativeTo, someRows, whileComputing, type Begun } from './support'
 
 const hooks = ['blocks.*.hook_resid_post', 'blocks.0.attn.hook_z']
 const asked = [{ hooks, dtype: 'float32' as const }]
@@ -106,7 +106,21 @@ describe.each(modes)('%s', (mode) => {
       })
     }
     const begun = await begin(model, someRows, [{ hooks: ['hook_embed'] }])
+    const { store } = begun.place
+    const put = store.put.bind(store)
+    const known: (number | undefined)[] = []
+    store.put = async (...args) => {
+      // Whoever goes on when this process dies now finds the values, and does not look at them again.
+      const { failures } = JSON.parse(
+        await readFile(path.join(begun.place.root, 'job/failures.json'), 'utf8'),
+      ) as {
+        failures: { row: number }[]
+      }
+      known.push(failures.at(0)?.row)
+      return put(...args)
+    }
     expect(await begun.run({ mode })).toMatchObject({ state: 'done', failures: 1 })
+    expect(known).toEqual([2])
     const { failures } = await begun.place.collections.describe(begun.writer.id)
     expect(failures).toMatchObject([{ row: 2, error: { code: 'run.failed' } }])
     expect(failures[0].error.message).toContain('hook_embed')
@@ -121,7 +135,9 @@ describe.each(modes)('%s', (mode) => {
       mode,
       tokens: 10,
       signal: controller.signal,
-      onProgress: () => controller.abort(new PatchbayError('run.cancelled', 'The job was cancelled.')),
+      onProgress: whileComputing(() =>
+        controller.abort(new PatchbayError('run.cancelled', 'The job was cancelled.')),
+      ),
     })
     await expect(stopped).rejects.toMatchObject({ code: 'run.cancelled' })
     expect((await begun.run({ mode })).state).toBe('done')
@@ -134,7 +150,7 @@ describe('residual streams on disk', () => {
     const begun = await begin(await openLlama(), someRows, asked)
     const pause = new AbortController()
     let done = 0
-    const onProgress = (): void => void (++done >= steps && pause.abort())
+    const onProgress = whileComputing(() => void (++done >= steps && pause.abort()))
     expect(
       (await begun.run({ mode: 'layer-major', tokens: 10, pause: pause.signal, onProgress })).state,
     ).toBe('paused')

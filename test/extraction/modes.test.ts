@@ -4,7 +4,7 @@ import { executeRun } from '../../main/runtime'
 import { hookPointsOf } from '../../main/models/hook-points'
 import { hookName } from '../../preload/hooks'
 import { runInput } from '../../preload/run'
-import { begin, openLlama, relativeTo, someRows } from './support'
+import { begin, openLlama, relativeTo, someRows, whileComputing } from './support'
 
 const modes = ['row-major', 'layer-major'] as const
 
@@ -65,10 +65,10 @@ describe.each(modes)('%s', (mode) => {
       mode,
       tokens: 10,
       pause: pause.signal,
-      onProgress: ({ done }) => {
+      onProgress: whileComputing(({ done }) => {
         pieces.push(done)
         pause.abort()
-      },
+      }),
     })
     expect([paused.state, pieces.length]).toEqual(['paused', 1])
     expect((await run({ mode })).state).toBe('done')
@@ -76,9 +76,9 @@ describe.each(modes)('%s', (mode) => {
     expect(await place.collections.describe(writer.id)).toMatchObject({ complete: true, failures: [] })
     const again = await run({
       mode,
-      onProgress: () => {
+      onProgress: whileComputing(() => {
         throw new Error('something was run again')
-      },
+      }),
     })
     expect(again).toMatchObject({ state: 'done', tokens: 0, bytes: 0 })
   })

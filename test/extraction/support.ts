@@ -10,7 +10,12 @@ import { allFused } from '../../main/runtime/graph/context'
 import { placeWeights } from '../../main/runtime/placement'
 import type { CollectionWriter } from '../../main/collections/writer'
 import { ExtractionPlan } from '../../main/extraction/plan'
-import { runExtraction, type ExtractionReport, type ExtractionRun } from '../../main/extraction/run'
+import {
+  runExtraction,
+  type ExtractionProgress,
+  type ExtractionReport,
+  type ExtractionRun,
+} from '../../main/extraction/run'
 import type { ExtractionModel } from '../../main/extraction/subject'
 import { datasetSpec } from '../../preload/datasets'
 import { PatchbayError } from '../../preload/errors'
@@ -129,6 +134,13 @@ export async function begin(
     })
   return { model, place: scratch, plan, writer, run }
 }
+
+/** Told of what is computed, not of what is looked up before and behind it. */
+export const whileComputing =
+  (onProgress: (progress: ExtractionProgress) => void): ExtractionRun['onProgress'] =>
+  (progress) => {
+    if (!/^(Looking for|Checking) what is stored/.test(progress.what)) onProgress(progress)
+  }
 
 /** Rows of several lengths, so that batches are padded; two of them equal. */
 export const someRows: RowParts[] = [
