@@ -1,5 +1,6 @@
 /** Rows of a data set as a model gets them: prompts built, encoded, cut, with their spans and labels. */
 import { createHash } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { DatasetSpec } from '../../../preload/datasets'
 import { PatchbayError, toWire, type ErrorCode } from '../../../preload/errors'
 import type { EncodedPrompt, EncodedToken } from '../../../preload/prompt'
@@ -9,6 +10,7 @@ import { throwIfCancelled } from '../../runtime/cancelled'
 import { openSource } from '../source/open'
 import type { SourceFailure } from '../source/rows'
 import type { Cells, Prepared, PreparedDataRow, ReadOptions, RowEncoder, SourceRow } from '../types'
+import { batchByBatch, inBatches } from './batches'
 import { rowPromptMaker, type BuiltPrompt, type RowPromptMaker } from './row-prompt'
 import { selected } from './select'
 import { positionsOfMarked, positionsOfValue, type Positions } from './span'
@@ -23,6 +25,12 @@ export interface PrepareOptions extends ReadOptions {
 /** Rows whose columns are known before the first is prepared. */
 const lookAhead = 1000
 
+/** Rows that are encoded at a time: the tokenizer is in another thread, and is asked for the next while one is taken. */
+const batchRows = 256
+
+/** Their texts together, in UTF-16 units: tokens with what is known of them take a hundred times the memory. */
+const batchText = 1 << 18
+
 /**
  * What becomes of every selected row, in the source's order: a row of tokens, a failure, or a duplicate.
  * @throws PatchbayError for what is wrong with all rows: `input.invalid` (a template, a column that none of the first 1,000
@@ -34,17 +42,46 @@ export async function* prepareRows(
   { signal, window }: PrepareOptions = {},
 ): AsyncGenerator<Prepared> {
   const maker = rowPromptMaker(spec)
-  const rows = selected(await openSource(spec.source), spec, signal)
+  const source = selected(await openSource(spec.source), spec, signal)
+  const rows = windowed(withKnownColumns(source, columnsOf(spec, maker)), window, signal)
+  const batches = inBatches(rows, { most: batchRows, weight: batchText, weigh: textLength })
+  const many = signalOfMany(signal)
   const seen = new Map<string, number>()
+  for await (const prepared of batchByBatch(batches, (item) => prepare(item, spec, maker, encoder, many))) {
+    throwIfCancelled(signal)
+    yield spec.deduplicate ? withoutDuplicate(prepared, seen) : prepared
+  }
+}
+
+async function* windowed<T>(
+  rows: AsyncIterable<T>,
+  window: PrepareOptions['window'],
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T> {
   let index = 0
-  for await (const item of withKnownColumns(rows, columnsOf(spec, maker))) {
+  for await (const row of rows) {
     throwIfCancelled(signal)
     const place = index++
     if (window !== undefined && place < window.offset) continue
     if (window !== undefined && place >= window.offset + window.count) return
-    const prepared = await prepare(item, spec, maker, encoder, signal)
-    yield spec.deduplicate ? withoutDuplicate(prepared, seen) : prepared
+    yield row
   }
+}
+
+const textLength = (item: SourceRow | SourceFailure): number =>
+  'cells' in item
+    ? Object.values(item.cells).reduce<number>(
+        (sum, cell) => sum + (typeof cell === 'string' ? cell.length : 0),
+        0,
+      )
+    : 0
+
+/** A signal that a whole batch may listen to; on the caller's own, so many listeners would look like a leak. */
+function signalOfMany(signal: AbortSignal | undefined): AbortSignal | undefined {
+  if (signal === undefined) return undefined
+  const many = AbortSignal.any([signal])
+  setMaxListeners(batchRows * 2, many)
+  return many
 }
 
 function columnsOf({ label, span }: DatasetSpec, { columns }: RowPromptMaker): string[] {

@@ -6,9 +6,18 @@ import type { Cells } from '../types'
 /**
  * What was parsed from JSON as a row: an object's members, or a string in the column `text`.
  * @param text the JSON itself, from which integers that a float64 does not hold are taken as they stand
- * @returns null for what is no row
+ * @returns null for what is no row, or is nested deeper than it can be written as text
  */
 export function cellsOfJson(value: unknown, text: string): Cells | null {
+  try {
+    return membersOf(value, text)
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
+
+function membersOf(value: unknown, text: string): Cells | null {
   if (typeof value === 'string') return { text: value }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return null
   const members = Object.entries(value)

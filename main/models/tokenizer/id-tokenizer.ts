@@ -4,11 +4,10 @@
  */
 import { createHash } from 'node:crypto'
 import { PatchbayError } from '../../../preload/errors'
+import { noTokenizer } from '../../../preload/model'
 import type { EncodedPrompt, TokenInfo } from '../../../preload/prompt'
 import { checkedIds, checkedText } from './input'
 import type { StreamDecoder, Tokenizer } from './types'
-
-const note = 'This model has no tokenizer: the prompt is read as token ids.'
 
 /** @param vocabSize rows of the model's embedding: ids are 0 to vocabSize − 1 */
 export function tokenizerFromIds(vocabSize: number): Tokenizer {
@@ -51,7 +50,7 @@ export function tokenizerFromIds(vocabSize: number): Tokenizer {
       .digest('hex'),
     templateHash: null,
     bosPolicy: { addBos: false, source: 'this model has no tokenizer' },
-    warnings: [note],
+    warnings: [noTokenizer],
     encode: async (text) => parse(text).map(({ id }) => id),
     encodePrompt: async (spec): Promise<EncodedPrompt> => {
       if (spec.kind === 'chat')
@@ -66,7 +65,7 @@ export function tokenizerFromIds(vocabSize: number): Tokenizer {
       }))
       if (tokens.length === 0)
         throw new PatchbayError('prompt.empty', 'The prompt is empty.', { next: 'Write some token ids.' })
-      return { tokens, rendered: spec.text, notes: [note] }
+      return { tokens, rendered: spec.text, notes: [noTokenizer] }
     },
     decode: async (ids) => checkedIds(ids).join(' '),
     decodeStream: stream,
