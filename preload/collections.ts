@@ -104,7 +104,10 @@ export type SearchTarget = z.infer<typeof searchTarget>
 
 /** A position in a row with its value, and the tokens around it with theirs. */
 export const context = z.object({
+  /** Of rows with the same text, the first of those with the most extreme value. */
   row: index,
+  /** Searched rows with the same tokens around such a position, this one among them. */
+  inRows: index,
   position: index,
   value: z.number(),
   label: z.string().nullable(),
@@ -159,6 +162,12 @@ const searchInput = z.object({
 
 export const collectionExports = ['safetensors', 'npy', 'npz', 'parquet', 'arrow', 'zarr', 'csv'] as const
 export type CollectionExport = (typeof collectionExports)[number]
+/**
+ * Type of the numbers of an export: float32, or float16 and bfloat16 as they are stored, where the format has them (bfloat16:
+ * safetensors only). The default is float32, since sums and squares of float16 overflow in NumPy.
+ */
+export const exportTypes = ['float32', 'stored'] as const
+export type ExportType = (typeof exportTypes)[number]
 
 const one = z.object({ id })
 const progress = z.object({ done: index, total: index })
@@ -294,6 +303,7 @@ export const collectionCalls = {
       outputs: z.array(outputName).min(1).max(1000),
       filter,
       format: z.enum(collectionExports),
+      dtype: z.enum(exportTypes).default('float32'),
       folder: z.string().min(1).max(4096),
     }),
     output: z.object({

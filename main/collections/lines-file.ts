@@ -8,6 +8,8 @@ import type { LinesFile as LinesFacts } from './schema'
 
 const WRITTEN_TOGETHER = 1 << 20
 const READ_TOGETHER = 4 << 20
+/** Bytes between two lines that are rather read along than skipped by another read. */
+const READ_ALONG = 64 << 10
 const LINE_FEED = 10
 
 /**
@@ -89,6 +91,24 @@ export class LinesReader<T> {
           line,
         )
       start = end
+    }
+  }
+
+  /** Some lines, ascending; those that lie near each other are read together. */
+  async *pick(lines: Int32Array): AsyncGenerator<T> {
+    const { offsets } = this
+    for (let i = 0; i < lines.length;) {
+      const start = offsets[lines[i]]
+      let end = i + 1
+      while (
+        end < lines.length &&
+        offsets[lines[end] + 1] - start <= READ_TOGETHER &&
+        offsets[lines[end]] - offsets[lines[end - 1] + 1] <= READ_ALONG
+      )
+        end++
+      const bytes = await this.bytes(lines[i], lines[end - 1] + 1)
+      for (; i < end; i++)
+        yield this.parse(bytes.subarray(offsets[lines[i]] - start, offsets[lines[i] + 1] - start), lines[i])
     }
   }
 

@@ -70,7 +70,7 @@ export async function neighbours(
   options: MeasureOptions = {},
 ): Promise<{ rows: Int32Array; values: Float32Array }> {
   await collection.row(row)
-  const source = new VectorSource(collection, choice, rows, 0)
+  const source = new VectorSource(collection, choice, rows)
   const target = await source.one(row)
   if (target === null)
     throw new PatchbayError('input.invalid', `Row ${row} has no vector there.`, {

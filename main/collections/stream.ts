@@ -27,21 +27,15 @@ export interface RowValues {
 /** Rows that are read at once: enough that the disk is not waited for row by row. */
 const AHEAD = 16
 
-/** Rows by number, read together where they follow one another. */
+/** Rows by number, read together where they lie near one another. */
 export async function* storedRows(
   collection: OpenCollection,
   rows: Int32Array | null | undefined,
 ): AsyncGenerator<{ row: number; stored: StoredRow }> {
-  const total = rows?.length ?? collection.length
-  for (let i = 0; i < total;) {
-    const from = rows === null || rows === undefined ? i : rows[i]
-    let end = i + 1
-    if (rows === null || rows === undefined) end = total
-    else while (end < total && rows[end] === rows[end - 1] + 1) end++
-    let row = from
-    for await (const stored of collection.rows(from, from + end - i)) yield { row: row++, stored }
-    i = end
-  }
+  let i = 0
+  if (rows === null || rows === undefined)
+    for await (const stored of collection.rows()) yield { row: i++, stored }
+  else for await (const stored of collection.rowsAt(rows)) yield { row: rows[i++], stored }
 }
 
 /**

@@ -1,9 +1,10 @@
 /**
- * One vector a row: what maps, neighbours and norms are of. Vectors are kept in memory where they fit and read again from the
- * store, slice by slice, where they do not.
+ * One vector a row: what maps, neighbours and norms are of. Vectors are kept in memory where they fit (those of all rows also
+ * for whoever asks next) and read again from the store, slice by slice, where they do not.
  */
 import { PatchbayError } from '../../preload/errors'
 import type { OpenCollection } from './collection'
+import { keepVectors, keptVectors, vectorsOfRows } from './kept-vectors'
 import type { StoredOutput } from './schema'
 import { streamRows, type StreamOptions } from './stream'
 
@@ -63,6 +64,11 @@ export class VectorSource {
    * @throws PatchbayError `run.cancelled`, `file.unreadable`
    */
   async *slices(options: Pick<StreamOptions, 'signal' | 'onProgress'> = {}): AsyncGenerator<VectorSlice> {
+    const whole = keptVectors(this.collection, this.choice)
+    if (whole !== null) {
+      yield* this.rows === null ? whole : vectorsOfRows(whole, this.rows)
+      return
+    }
     if (this.kept !== null) {
       yield* this.kept
       return
@@ -76,6 +82,7 @@ export class VectorSource {
       yield slice
     }
     this.kept = keeping
+    if (keeping !== null && this.rows === null) keepVectors(this.collection, this.choice, keeping)
   }
 
   /** The vector of one row; null where it has none. */

@@ -1,5 +1,6 @@
 /** A search as text for a terminal: the summary, then each context with its position between marks. */
 import type { Context, SearchResult } from '../../../preload/collections'
+import { contextRows } from '../../../preload/context-text'
 import { displayText } from '../../../preload/token-text'
 import { forTerminal } from '../output'
 
@@ -27,12 +28,13 @@ export function searchLines(result: SearchResult): string[] {
   ]
 }
 
-function contextLine({ row, position, value, label, start, tokens }: Context): string {
+function contextLine(context: Context): string {
+  const { position, value, label, start, tokens } = context
   const text = tokens
     .map(({ text: each }, i) => {
       const shown = forTerminal(each).replaceAll('\n', '⏎')
       return start + i === position ? `⟦${shown}⟧` : shown
     })
     .join('')
-  return `${number(value).padStart(10)}  row ${row}${label === null ? '' : ` (${forTerminal(label)})`}  ${text}`
+  return `${number(value).padStart(10)}  ${contextRows(context)}${label === null ? '' : ` (${forTerminal(label)})`}  ${text}`
 }

@@ -3,8 +3,10 @@ import path from 'node:path'
 import { Option, type Command } from 'commander'
 import {
   collectionExports,
+  exportTypes,
   type CollectionExport,
   type CollectionSummary,
+  type ExportType,
 } from '../../../preload/collections'
 import { PatchbayError } from '../../../preload/errors'
 import type { Cell } from '../../../preload/datasets'
@@ -63,6 +65,14 @@ export function addCollection(program: Command): void {
   command('export <collection>', 'Write outputs into a new folder, with a Python program that loads them.')
     .addOption(
       new Option('--format <format>', 'of the files').choices(collectionExports).default('safetensors'),
+    )
+    .addOption(
+      new Option(
+        '--dtype <type>',
+        'stored: float16 and bfloat16 as they are stored, where the format has them',
+      )
+        .choices(exportTypes)
+        .default('float32'),
     )
     .requiredOption('--out <folder>', 'a folder that is not there yet')
     .option('-o, --output <names...>', 'outputs; all unless given')
@@ -201,17 +211,17 @@ const page = (wanted: string, options: SearchChoice & { title?: string; out?: st
 
 const exportTo = (
   wanted: string,
-  options: { format: CollectionExport; out: string; output?: string[]; where?: string },
+  options: { format: CollectionExport; dtype: ExportType; out: string; output?: string[]; where?: string },
 ): Promise<void> =>
   withCollection(wanted, async (engine, id, signal) => {
-    const { format, where: filter } = options
+    const { format, dtype, where: filter } = options
     const folder = path.resolve(options.out)
     const described = await engine.call('collections.describe', { id })
     const outputs = options.output ?? described.outputs.map(({ name }) => name)
     const line = following()
     const { files, python } = await engine.call(
       'collections.export',
-      { id, outputs, filter, format, folder },
+      { id, outputs, filter, format, dtype, folder },
       { signal, onProgress: line.onProgress },
     )
     line.clear()

@@ -7,12 +7,13 @@ import { writeDurably, type Append } from '../../files/durable-file'
 import { safetensorsHeader } from '../../models/formats/safetensors'
 import { rowsOf, sizeOfLayout, type Layout } from './layout'
 import { counting, type ExportSubject } from './subject'
+import { encodedValues, valueBytes, type ValueType } from './value-type'
 
 /** An array to write. */
 interface ArrayPart {
   /** Behind the output's name: its values, `+offsets`, `+shapes`. */
   suffix: '' | '+offsets' | '+shapes'
-  type: Extract<NpyType, 'float32' | 'int64'>
+  type: ValueType | 'int64'
   shape: number[]
   bytes: number
   chunks: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>
@@ -20,12 +21,21 @@ interface ArrayPart {
 
 const WRITTEN_TOGETHER = 4 << 20
 
+const elementBytes = { ...valueBytes, int64: 8 } as const
+const storages = { int64: 'I64', float32: 'F32', float16: 'F16', bfloat16: 'BF16' } as const
+
+/** @throws PatchbayError `internal` for bfloat16, which npy has not: it is never chosen for it */
+function npyType(type: ArrayPart['type']): NpyType {
+  if (type !== 'bfloat16') return type
+  throw new PatchbayError('internal', 'npy has no bfloat16.')
+}
+
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array =>
   new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength)
 
 /** The arrays of an output; its values are read when they are written. */
 function partsOf({ collection, rows, signal, onRows }: ExportSubject, layout: Layout): ArrayPart[] {
-  const { offsets, shapes, shape } = layout
+  const { offsets, shapes, shape, type } = layout
   const parts: ArrayPart[] = []
   const whole = (suffix: ArrayPart['suffix'], size: number[], data: BigInt64Array): void => {
     const bytes = bytesOf(data)
@@ -35,16 +45,17 @@ function partsOf({ collection, rows, signal, onRows }: ExportSubject, layout: La
   if (shapes !== null) whole('+shapes', shapes.shape, shapes.data)
   parts.push({
     suffix: '',
-    type: 'float32',
+    type,
     shape,
-    bytes: 4 * sizeOfLayout(layout),
+    bytes: valueBytes[type] * sizeOfLayout(layout),
     chunks: async function* () {
       // Rows are small; they are written some megabytes at a time.
       let waiting: Uint8Array[] = []
       let size = 0
       for await (const values of rowsOf(collection, layout, rows, { signal, onProgress: counting(onRows) })) {
-        waiting.push(bytesOf(values))
-        size += values.byteLength
+        const bytes = bytesOf(encodedValues(values, type))
+        waiting.push(bytes)
+        size += bytes.length
         if (size < WRITTEN_TOGETHER) continue
         yield Buffer.concat(waiting)
         waiting = []
@@ -66,12 +77,12 @@ export async function writeSafetensors(
       partsOf(subject, layout).map((part) => ({ ...part, name: layout.output.name + part.suffix })),
     )
     // Larger elements first, as the header has them.
-    .sort((a, b) => Number(b.type === 'int64') - Number(a.type === 'int64'))
+    .sort((a, b) => elementBytes[b.type] - elementBytes[a.type])
   const header = safetensorsHeader(
     parts.map(({ name, shape, type, chunks }) => ({
       name,
       shape,
-      storage: type === 'int64' ? 'I64' : 'F32',
+      storage: storages[type],
       data: () => {
         throw new PatchbayError('internal', `${name} is written in pieces (${typeof chunks}).`)
       },
@@ -95,7 +106,7 @@ export async function writeNpy(subject: ExportSubject): Promise<void> {
       await writeDurably(
         path.join(subject.folder, `${file}${part.suffix}.npy`),
         async (append) => {
-          await append(npyHeader(part.type, part.shape))
+          await append(npyHeader(npyType(part.type), part.shape))
           for await (const chunk of part.chunks()) await append(chunk)
         },
         { signal: subject.signal },
@@ -124,7 +135,7 @@ export async function writeNpz(subject: ExportSubject): Promise<void> {
       const zip = new StoredZip(append)
       for (const { name, type, shape, chunks } of parts) {
         const entry = zip.add(name)
-        await entry(npyHeader(type, shape), false)
+        await entry(npyHeader(npyType(type), shape), false)
         for await (const chunk of chunks()) await entry(chunk, false)
         await entry(new Uint8Array(0), true)
       }

@@ -3,6 +3,7 @@ import path from 'node:path'
 import {
   bool,
   columnFromArray,
+  float16,
   float32,
   float64,
   int32,
@@ -43,7 +44,7 @@ function encode(table: ExportTable, batch: Batch, place: number): Uint8Array {
       list(int32()),
     ),
     ...table.values.flatMap(({ name, layout, shapeName }, i) => [
-      entry(name, batch.values[i], list(float32())),
+      entry(name, batch.values[i], list(layout.type === 'float16' ? float16() : float32())),
       ...(shapeName === null
         ? []
         : [

@@ -1,6 +1,6 @@
 /** Exporting a collection: into a new folder, whole or not at all, with what it is and a program that loads it. */
 import path from 'node:path'
-import type { CollectionExport } from '../../../preload/collections'
+import type { CollectionExport, ExportType } from '../../../preload/collections'
 import { PatchbayError } from '../../../preload/errors'
 import { certificateText } from '../../../preload/certificate'
 import { requireSpace, writeWhole } from '../../files/durable-file'
@@ -17,11 +17,13 @@ import { writeParquet } from './parquet'
 import { hasRowsFile, pythonLoader } from './python'
 import type { ExportSubject, NamedLayout } from './subject'
 import { tableOf } from './tables'
+import { valueBytes } from './value-type'
 import { writeZarr } from './zarr'
 
 export interface ExportOptions {
   outputs: readonly string[]
   format: CollectionExport
+  dtype: ExportType
   /** Made; nothing may be there. */
   folder: string
   /** The collection's name. */
@@ -52,7 +54,8 @@ export async function exportCollection(
   const file = fileNames()
   const outputs: NamedLayout[] = []
   for (const name of names)
-    outputs.push({ layout: await layoutOf(collection, name, chosen, { signal }), file: file(name) })
+    outputs.push({ layout: await layoutOf(collection, name, chosen, options, { signal }), file: file(name) })
+  const types = outputs.map(({ layout }) => layout.type)
   const total = chosen.length * outputs.length
   let done = 0
   const files = await newFolder(folder, async (aside) => {
@@ -69,9 +72,9 @@ export async function exportCollection(
     await writers[format](subject, about)
     if (hasRowsFile(format)) await writeLines(path.join(aside, 'rows.jsonl'), rowLines(subject), signal)
     await writeWhole(path.join(aside, 'about.json'), `${JSON.stringify(about, null, 2)}\n`)
-    await writeWhole(path.join(aside, 'load.py'), pythonLoader(format))
+    await writeWhole(path.join(aside, 'load.py'), pythonLoader(format, { types }))
   })
-  return { files, python: pythonLoader(format, path.resolve(folder)) }
+  return { files, python: pythonLoader(format, { types, folder: path.resolve(folder) }) }
 }
 
 const writers: Record<CollectionExport, (subject: ExportSubject, about: About) => Promise<void>> = {
@@ -86,7 +89,10 @@ const writers: Record<CollectionExport, (subject: ExportSubject, about: About) =
 
 /** Bytes, about: of text nine digits a number. */
 const estimate = (outputs: readonly NamedLayout[], format: CollectionExport): number =>
-  outputs.reduce((sum, { layout }) => sum + sizeOfLayout(layout) * (format === 'csv' ? 12 : 4), 0)
+  outputs.reduce(
+    (sum, { layout }) => sum + sizeOfLayout(layout) * (format === 'csv' ? 12 : valueBytes[layout.type]),
+    0,
+  )
 
 type About = ReturnType<typeof aboutOf>
 
@@ -107,7 +113,7 @@ function aboutOf(subject: ExportSubject, { name, filter, format }: ExportOptions
     failures: failures.length,
     duplicates,
     complete,
-    outputs: outputs.map(({ layout: { output, kind, shape }, file }, i) => ({
+    outputs: outputs.map(({ layout: { output, kind, shape, type }, file }, i) => ({
       name: output.name,
       file,
       column: table.values[i].name,
@@ -119,7 +125,8 @@ function aboutOf(subject: ExportSubject, { name, filter, format }: ExportOptions
       sizes: output.sizes,
       kind,
       shape,
-      /** How the values were stored, and the largest relative error of that; they are float32 here. */
+      /** Type of the numbers here; how they were stored, and the largest relative error of that. */
+      dtype: type,
       stored: output.dtype,
       error: output.error,
     })),

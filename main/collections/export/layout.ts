@@ -2,11 +2,14 @@
  * How an output's rows lie in one array. Rows of one size are stacked, NaN where one has no values. Rows that differ in their
  * first axis (positions) lie one behind the other with offsets. What differs elsewhere is flat, with offsets and shapes.
  */
+import type { CollectionExport, ExportType } from '../../../preload/collections'
 import { PatchbayError } from '../../../preload/errors'
 import { throwIfCancelled } from '../../files/durable-file'
+import type { EntryStorage } from '../../cache/store/entry'
 import type { OpenCollection } from '../collection'
 import type { StoredOutput } from '../schema'
 import { storedRows, streamRows, type StreamOptions } from '../stream'
+import { hasExactly, valueType, type ValueType } from './value-type'
 
 export interface Layout {
   output: StoredOutput
@@ -19,16 +22,20 @@ export interface Layout {
   offsets: BigInt64Array | null
   /** [rows, axes], where flat. */
   shapes: { shape: number[]; data: BigInt64Array } | null
+  /** Of the numbers as they are written. */
+  type: ValueType
 }
 
 /**
  * Looks at every row, without reading its values.
+ * @param asked the format, and which type of numbers
  * @throws PatchbayError `run.cancelled`
  */
 export async function layoutOf(
   collection: OpenCollection,
   name: string,
   rows: Int32Array,
+  asked: { format: CollectionExport; dtype: ExportType },
   { signal }: Pick<StreamOptions, 'signal'> = {},
 ): Promise<Layout> {
   const output = collection.output(name)
@@ -37,16 +44,20 @@ export async function layoutOf(
   const axes = output.sizes.length
   const counts = new Float64Array(rows.length)
   const shapes = new BigInt64Array(kind === 'flat' ? rows.length * axes : 0)
+  const storages = new Set<EntryStorage>()
   let i = 0
   for await (const { stored } of storedRows(collection, rows)) {
     throwIfCancelled(signal, 'the export')
-    const shape = await collection.shapeOf(stored, name)
-    if (shape !== null) {
+    const form = await collection.formOf(stored, name)
+    if (form !== null) {
+      const { shape, storage } = form
+      storages.add(storage)
       counts[i] = shape.reduce((product, n) => product * n, 1)
       if (kind === 'flat') shape.forEach((n, axis) => (shapes[i * axes + axis] = BigInt(n)))
     }
     i++
   }
+  const type = valueType(storages, asked)
   const inner = rest.reduce<number>((product, size) => product * (size ?? 1), 1)
   if (kind === 'stacked')
     return {
@@ -56,6 +67,7 @@ export async function layoutOf(
       shape: [rows.length, first ?? 0, ...sizesOf(rest)],
       offsets: null,
       shapes: null,
+      type,
     }
   const unit = kind === 'ragged' ? inner : 1
   const offsets = new BigInt64Array(rows.length + 1)
@@ -68,6 +80,7 @@ export async function layoutOf(
     shape: kind === 'ragged' ? [total, ...sizesOf(rest)] : [total],
     offsets,
     shapes: kind === 'flat' ? { shape: [rows.length, axes], data: shapes } : null,
+    type,
   }
 }
 
@@ -78,12 +91,13 @@ const sizesOf = (sizes: readonly (number | null)[]): number[] => sizes.map((size
 export const sizeOfLayout = ({ shape }: Layout): number => shape.reduce((product, n) => product * n, 1)
 
 /**
- * The array's numbers in order, an array for each row: NaN (stacked) or empty where a row has no values.
+ * The array's numbers in order, an array for each row: NaN (stacked) or empty where a row has no values. The type that they
+ * are written in has exactly these.
  * @throws PatchbayError `file.unreadable` where values went away since the layout was made; `run.cancelled`
  */
 export async function* rowsOf(
   collection: OpenCollection,
-  { output, kind, counts, shape }: Layout,
+  { output, kind, counts, shape, type }: Layout,
   rows: Int32Array,
   options: Pick<StreamOptions, 'signal' | 'onProgress'> = {},
 ): AsyncGenerator<Float32Array> {
@@ -101,7 +115,7 @@ export async function* rowsOf(
   for await (const { row, values } of streamRows(collection, output.name, { ...options, rows })) {
     const place = places.get(row) ?? 0
     yield* fill(place)
-    if (values.data.length !== counts[place]) throw wentAway(output.name)
+    if (values.data.length !== counts[place] || !hasExactly(values.data, type)) throw wentAway(output.name)
     yield values.data
     next = place + 1
   }

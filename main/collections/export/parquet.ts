@@ -1,4 +1,4 @@
-/** Export as one Parquet file: a row of the collection a row, its values as a list of float32. */
+/** Export as one Parquet file: a row of the collection a row, its values as a list of float32 (or float16). */
 import path from 'node:path'
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
 import type { SchemaElement } from 'hyparquet'
@@ -60,16 +60,16 @@ export async function writeParquet(subject: ExportSubject, metadata: Record<stri
 }
 
 function schemaOf({ columns, tokenIds, values }: ExportTable): SchemaElement[] {
-  const lists = values.flatMap(({ name, shapeName }) => [
-    ...listOf(name, 'FLOAT'),
-    ...(shapeName === null ? [] : listOf(shapeName, 'INT32')),
+  const lists = values.flatMap(({ name, shapeName, layout }) => [
+    ...listOf(name, layout.type === 'float16' ? half : { type: 'FLOAT' }),
+    ...(shapeName === null ? [] : listOf(shapeName, { type: 'INT32' })),
   ])
   const count =
     columns.length + 1 + values.length + values.filter(({ shapeName }) => shapeName !== null).length
   return [
     { name: 'rows', num_children: count },
     ...columns.map(elementOf),
-    ...listOf(tokenIds, 'INT32'),
+    ...listOf(tokenIds, { type: 'INT32' }),
     ...lists,
   ]
 }
@@ -81,9 +81,17 @@ function elementOf({ name, type, from }: TableColumn): SchemaElement {
   return { ...optional, type: from === 'row' ? 'INT32' : 'DOUBLE' }
 }
 
+type NumberElement = Pick<SchemaElement, 'type' | 'type_length' | 'logical_type'>
+
+const half: NumberElement = {
+  type: 'FIXED_LEN_BYTE_ARRAY',
+  type_length: 2,
+  logical_type: { type: 'FLOAT16' },
+}
+
 /** A nullable list of numbers, in the three levels that the format's specification asks for. */
-const listOf = (name: string, type: 'FLOAT' | 'INT32'): SchemaElement[] => [
+const listOf = (name: string, element: NumberElement): SchemaElement[] => [
   { name, repetition_type: 'OPTIONAL', converted_type: 'LIST', num_children: 1 },
   { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-  { name: 'element', type, repetition_type: 'REQUIRED' },
+  { name: 'element', ...element, repetition_type: 'REQUIRED' },
 ]

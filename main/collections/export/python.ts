@@ -2,18 +2,21 @@
  * The Python program that loads an export. It reads names from `about.json`: nothing of the data is ever a part of a program.
  */
 import type { CollectionExport } from '../../../preload/collections'
+import type { ValueType } from './value-type'
 
-/** `folder` is the export's; afterwards `outputs` has what `loaded` says by the outputs' names. */
-const loaders: Record<CollectionExport, { needs: string; body: string }> = {
-  safetensors: {
-    needs: 'numpy safetensors',
-    body: `from safetensors.numpy import load_file
+const safetensorsLoader = (library: 'numpy' | 'torch') => ({
+  needs: `${library} safetensors`,
+  body: `from safetensors.${library} import load_file
 
 tensors = load_file(folder / "values.safetensors")
 for each in about["outputs"]:
     outputs[each["name"]] = rows_of(each, tensors[each["name"]], lambda part: tensors[each["name"] + part])
 `,
-  },
+})
+
+/** `folder` is the export's; afterwards `outputs` has the arrays by the outputs' names. */
+const loaders: Record<CollectionExport, { needs: string; body: string }> = {
+  safetensors: safetensorsLoader('numpy'),
   npy: {
     needs: 'numpy',
     body: `import numpy as np
@@ -83,7 +86,7 @@ def rows_of(each, data, part):
     pieces = [data[start[i] : start[i + 1]] for i in range(len(start) - 1)]
     if each["kind"] == "ragged":
         return pieces
-    return [piece.reshape(shape) for piece, shape in zip(pieces, part("+shapes"))]
+    return [piece.reshape(shape) for piece, shape in zip(pieces, part("+shapes").tolist())]
 
 `
 
@@ -94,7 +97,7 @@ import numpy as np
 
 def lists_of(each, table):
     """A list of arrays, None where a row has no values."""
-    lists = [None if x is None else np.asarray(x, np.float32) for x in table.column(each["column"]).to_pylist()]
+    lists = [None if x is None else np.asarray(x, each["dtype"]) for x in table.column(each["column"]).to_pylist()]
     if each["kind"] == "flat":
         shapes = table.column(each["shapes"]).to_pylist()
     else:
@@ -119,10 +122,15 @@ export const hasRowsFile = (format: CollectionExport): boolean =>
 
 /**
  * The program.
+ * @param types of the outputs' numbers
  * @param folder where the export is; beside the program itself unless given
  */
-export function pythonLoader(format: CollectionExport, folder?: string): string {
-  const { needs, body } = loaders[format]
+export function pythonLoader(
+  format: CollectionExport,
+  { types, folder }: { types: readonly ValueType[]; folder?: string },
+): string {
+  // NumPy has no bfloat16, PyTorch has.
+  const { needs, body } = types.includes('bfloat16') ? safetensorsLoader('torch') : loaders[format]
   const place =
     folder === undefined ? 'pathlib.Path(__file__).parent' : `pathlib.Path(${JSON.stringify(folder)})`
   const rows = hasRowsFile(format)

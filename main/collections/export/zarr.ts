@@ -6,6 +6,7 @@ import { PatchbayError } from '../../../preload/errors'
 import { throwIfCancelled } from '../../files/durable-file'
 import { rowsOf, type Layout } from './layout'
 import { counting, type ExportSubject } from './subject'
+import { encodedValues } from './value-type'
 
 const CHUNK_NUMBERS = 1 << 20
 const codecs = [{ name: 'bytes', configuration: { endian: 'little' } }]
@@ -46,18 +47,14 @@ async function writeValues(
   place: Place,
   attributes: Record<string, unknown>,
 ): Promise<void> {
-  const { shape } = layout
+  const { shape, type } = layout
   const [total, ...rest] = shape
   const inner = rest.reduce((product, n) => product * n, 1)
   const steps = Math.max(1, Math.min(Math.max(1, total), Math.floor(CHUNK_NUMBERS / Math.max(1, inner))))
-  const array = await zarr.create(place, {
-    shape,
-    chunkShape: [steps, ...rest.map((size) => Math.max(1, size))],
-    dtype: 'float32',
-    codecs,
-    fillValue: 0,
-    attributes,
-  })
+  const chunkShape = [steps, ...rest.map((size) => Math.max(1, size))]
+  const create = { shape, chunkShape, codecs, fillValue: 0, attributes }
+  const half = type === 'float16'
+  const array = await zarr.create(place, { ...create, dtype: half ? 'uint16' : 'float32' })
   const chunk = new Float32Array(steps * inner)
   let filled = 0
   let start = 0
@@ -66,7 +63,8 @@ async function writeValues(
     const count = filled / inner
     const part = [count, ...rest]
     const selection = [zarr.slice(start, start + count), ...rest.map(() => null)]
-    await zarr.set(array, selection, { data: chunk.subarray(0, filled), shape: part, stride: strides(part) })
+    const data = encodedValues(chunk.subarray(0, filled), type)
+    await zarr.set(array, selection, { data, shape: part, stride: strides(part) })
     start += count
     filled = 0
   }
@@ -80,6 +78,16 @@ async function writeValues(
     }
   }
   if (filled > 0) await flush()
+  if (half) await nameFloat16(place)
+}
+
+/** Says that an array of 16-bit words is one of float16, which zarrita writes on newer runtimes only; the bytes are the same. */
+async function nameFloat16(place: Place): Promise<void> {
+  const key = place.resolve('zarr.json').path
+  const bytes = await place.store.get(key)
+  if (bytes === undefined) throw new PatchbayError('internal', `Zarr wrote no ${key}.`)
+  const metadata = JSON.parse(new TextDecoder().decode(bytes)) as Record<string, unknown>
+  await place.store.set(key, Buffer.from(JSON.stringify({ ...metadata, data_type: 'float16' }, null, 2)))
 }
 
 const strides = (shape: readonly number[]): number[] =>

@@ -9,13 +9,17 @@ import { GraphBuilder } from '../../onnx/builder'
 import type { Graph } from '../../onnx/graph'
 import { floatData, floats, Session } from '../../runtime/session'
 import { SeededRandom } from '../../training/random'
+import type { Progress } from '../stream'
 import type { VectorSlice } from '../vectors'
 import { orthonormalise, product, symmetricEigen, transposedProduct } from './eigen'
 
 /** What a PCA reads, as often as it needs: see `VectorSource`. */
 export interface Slices {
   readonly width: number
-  slices(options?: { signal?: AbortSignal }): AsyncIterable<VectorSlice>
+  slices(options?: {
+    signal?: AbortSignal
+    onProgress?: (progress: Progress) => void
+  }): AsyncIterable<VectorSlice>
 }
 
 export interface PcaOptions {
@@ -24,6 +28,8 @@ export interface PcaOptions {
   tolerance?: number
   seed?: number
   signal?: AbortSignal
+  /** Called while the vectors are read for the first time, which is what takes long. */
+  onRead?: (progress: Progress) => void
   /** Called after each pass over the vectors, with how many there were and the most there will be. */
   onPass?: (done: number, most: number) => void
 }
@@ -51,8 +57,8 @@ const TOLERANCE = 1e-5
  * @throws PatchbayError `input.invalid` for fewer than two vectors or values that are not finite; `run.cancelled`
  */
 export async function pca(source: Slices, options: PcaOptions): Promise<Pca> {
-  const { signal, onPass } = options
-  const { mean, rows, total } = await moments(source, signal)
+  const { signal, onPass, onRead } = options
+  const { mean, rows, total } = await moments(source, { signal, onProgress: onRead })
   onPass?.(1, MOST_PASSES + 2)
   const d = source.width
   const count = Math.min(options.components, d, rows.length - 1)
@@ -117,14 +123,14 @@ function passGraph(d: number, l: number): Graph {
 /** Mean and total variance, slice by slice (Chan, Golub and LeVeque 1979). */
 async function moments(
   source: Slices,
-  signal: AbortSignal | undefined,
+  options: { signal?: AbortSignal; onProgress?: (progress: Progress) => void },
 ): Promise<{ mean: Float64Array; rows: Int32Array; total: number }> {
   const d = source.width
   const mean = new Float64Array(d)
   const rows: number[] = []
   let squares = 0
-  for await (const slice of source.slices({ signal })) {
-    throwIfCancelled(signal, 'the map')
+  for await (const slice of source.slices(options)) {
+    throwIfCancelled(options.signal, 'the map')
     const n = slice.rows.length
     const before = rows.length
     for (const row of slice.rows) rows.push(row)

@@ -29,8 +29,9 @@ const UMAP_COMPONENTS = 50
 const UMAP_TOLERANCE = 1e-2
 /** UMAP takes seconds for thousands of rows, and memory for each pair of neighbours. */
 const UMAP_ROWS = 20_000
-/** Progress counts in these: the reading, then the map. */
+/** Progress counts in these: the reading, the components, then UMAP's layout. */
 const STEPS = 100
+const READING = 0.7
 
 /**
  * @param rows all unless given
@@ -50,12 +51,14 @@ export async function scatter(
     })
   const source = new VectorSource(collection, options, rows)
   const forPca = umap ? STEPS / 2 : STEPS
+  const report = (done: number): void => onProgress?.({ done: Math.floor(done), total: STEPS })
   const found = await pca(source, {
     components: umap ? UMAP_COMPONENTS : 2,
     tolerance: umap ? UMAP_TOLERANCE : undefined,
     seed: options.seed,
     signal,
-    onPass: (done, most) => onProgress?.({ done: Math.floor((forPca * done) / most), total: STEPS }),
+    onRead: ({ done, total }) => report((READING * forPca * done) / total),
+    onPass: (done, most) => report(forPca * (READING + ((1 - READING) * done) / most)),
   })
   const count = found.variances.length
   const notes = notesOf(found.rows.length, rows?.length ?? collection.length)
@@ -78,8 +81,7 @@ export async function scatter(
       { points: found.points, width: count, neighbours, minDistance, seed },
       {
         signal,
-        onProgress: (share) =>
-          onProgress?.({ done: Math.floor(forPca + share * (STEPS - forPca)), total: STEPS }),
+        onProgress: (share) => report(forPca + share * (STEPS - forPca)),
       },
     )
     if (neighbours >= found.rows.length)

@@ -3,6 +3,7 @@
  * it that is not ours (prompts, labels, names) is text; there is no script, and a policy that would stop one.
  */
 import type { Context, SearchResult } from '../../../preload/collections'
+import { contextRows } from '../../../preload/context-text'
 import { certificateText } from '../../../preload/certificate'
 import { displayText } from '../../../preload/token-text'
 import type { Manifest } from '../schema'
@@ -39,12 +40,15 @@ export function page(parts: PageParts): { name: string; html: string } {
       </head>
       <body>
         <h1>${line(heading)}</h1>
-        <p class="quiet">${line(result.what)}</p>
         ${facts(parts)}
         <h2>Values</h2>
-        ${histogram(result)} ${contexts('Highest', result.top, result)}
-        ${contexts('Lowest', result.bottom, result)}
-        ${[...result.quantiles].reverse().map((each) => contexts(`From ${number(each.from)} to ${number(each.to)}`, each.contexts, result))}
+        ${histogram(result)} ${key(result)} ${contexts('Largest', result.top, result)}
+        ${contexts('Smallest', result.bottom, result)}
+        ${[...result.quantiles]
+          .sort((a, b) => b.from - a.from)
+          .map(({ from, to, contexts: drawn }) =>
+            contexts(`Samples between the quantiles ${number(from)} and ${number(to)}`, drawn, result),
+          )}
         ${labels(result)} ${tokens(result)}
       </body>
     </html> `
@@ -55,6 +59,7 @@ function facts({ collection, filter, output, manifest, result }: PageParts): Htm
   const { provenance, created } = manifest
   const { modelName, fingerprint, precision, provider, patchbay, certificate } = provenance
   const entries: [string, string][] = [
+    ['Searched for', result.what],
     ['Model', `${modelName} (${fingerprint.slice(0, 12)}…)`],
     ['Computed', `${precision} on ${provider}, ${certificateText(certificate)}, Patchbay ${patchbay}`],
     ['Collection', `${collection}, ${created.slice(0, 10)}`],
@@ -78,7 +83,10 @@ function histogram({ histogram: { edges, counts } }: SearchResult): Html {
   const width = 600 / Math.max(1, counts.length)
   const bars = Array.from(counts, (count, i) => {
     const height = most === 0 ? 0 : (100 * Math.log1p(count)) / most
+    // By its middle: zero itself belongs to neither side.
+    const side = edges[i] + edges[i + 1] < 0 ? 'low' : 'high'
     return html`<rect
+      class="${side}"
       x="${round(i * width)}"
       y="${round(100 - height)}"
       width="${round(width * 0.9)}"
@@ -91,9 +99,20 @@ function histogram({ histogram: { edges, counts } }: SearchResult): Html {
       ${bars}
     </svg>
     <figcaption>
-      ${number(edges[0] ?? 0)} to ${number(edges[edges.length - 1] ?? 0)}; counts on a logarithmic scale
+      <span>${number(edges[0] ?? 0)}</span><span>counts, logarithmic</span
+      ><span>${number(edges[edges.length - 1] ?? 0)}</span>
     </figcaption>
   </figure>`
+}
+
+/** What colours mean. */
+function key(result: SearchResult): Html {
+  const most = largest(result)
+  return html`<p class="key">
+    Every token has the colour of its value: <span class="low" style="--a:1">${number(-most)}</span> …
+    <span style="--a:0">0</span> … <span style="--a:1">${number(most)}</span>. The underlined one is where the
+    value beside it is.
+  </p>`
 }
 
 function contexts(title: string, shown: readonly Context[], result: SearchResult): Html {
@@ -108,7 +127,8 @@ function contexts(title: string, shown: readonly Context[], result: SearchResult
 const largest = ({ top, bottom }: SearchResult): number =>
   Math.max(Math.abs(top[0]?.value ?? 0), Math.abs(bottom[0]?.value ?? 0))
 
-function item({ row, position, value, label, start, tokens: shown, values }: Context, most: number): Html {
+function item(context: Context, most: number): Html {
+  const { position, value, label, start, tokens: shown, values } = context
   const spans = shown.map((token, i) => {
     const own = values[i]
     const share = most === 0 || !Number.isFinite(own) ? 0 : Math.min(1, Math.abs(own) / most)
@@ -119,10 +139,11 @@ function item({ row, position, value, label, start, tokens: shown, values }: Con
       ? html`<span class="low" style="--a:${round(share)}" title="${title}">${inner}</span>`
       : html`<span style="--a:${round(share)}" title="${title}">${inner}</span>`
   })
-  const where = `row ${row}, position ${position}${label === null ? '' : `, ${line(label)}`}`
+  const where = `${contextRows(context)}, position ${position}${label === null ? '' : `, ${line(label)}`}`
   return html`<li>
-    <div><span class="value">${number(value)}</span><span class="where">${where}</span></div>
-    <div class="text">${spans}</div>
+    <span class="value">${number(value)}</span>
+    <div class="text">${start > 0 ? '…' : ''}${spans}</div>
+    <span class="where">${where}</span>
   </li> `
 }
 
@@ -142,7 +163,7 @@ function labels({ byLabel }: SearchResult): Html {
       <tr>
         <th>Label</th>
         <th>Mean</th>
-        <th>Highest</th>
+        <th>Largest</th>
         <th>Positions</th>
       </tr>
       ${rows}
@@ -181,10 +202,12 @@ const shownText = (text: string): string =>
     )
     .join('')
 
-const number = (value: number): string =>
-  value === 0 || (Math.abs(value) >= 0.01 && Math.abs(value) < 1e5)
-    ? String(Number(value.toPrecision(4)))
-    : value.toExponential(2)
+const number = (value: number): string => {
+  const size = Math.abs(value)
+  const text =
+    size === 0 || (size >= 0.01 && size < 1e5) ? String(Number(size.toPrecision(4))) : size.toExponential(2)
+  return value < 0 ? `−${text}` : text
+}
 
 const round = (value: number): number => Math.round(value * 1000) / 1000
 

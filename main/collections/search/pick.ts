@@ -10,33 +10,56 @@ export interface Pick {
 }
 
 /**
- * The positions with the highest values (`sign` 1) or the lowest (−1), the most extreme first, earlier ones before later ones
- * of the same value.
- * @param distinctRows at most one of each row
+ * Collects the positions with the highest values (`sign` 1) or the lowest (−1), the most extreme first, earlier ones before
+ * later ones of the same value. Of positions whose contexts read the same only the most extreme is kept: else one text that
+ * a data set has often fills the list.
  */
-export function extremes(scores: Scores, count: number, sign: 1 | -1, distinctRows: boolean): Pick[] {
-  const best: Pick[] = []
-  const better = (value: number): boolean =>
-    best.length < count || sign * value > sign * best[best.length - 1].value
-  const insert = (pick: Pick): void => {
-    let place = best.length
-    while (place > 0 && sign * pick.value > sign * best[place - 1].value) place--
-    best.splice(place, 0, pick)
-    if (best.length > count) best.pop()
+export class Extremes {
+  private readonly best: (Pick & { text: string })[] = []
+
+  /** @param distinctRows at most one of each row */
+  constructor(
+    private readonly count: number,
+    private readonly sign: 1 | -1,
+    private readonly distinctRows: boolean,
+  ) {}
+
+  get picks(): readonly Pick[] {
+    return this.best
   }
-  for (let index = 0; index < scores.rows.length; index++) {
-    const own = scores.of(index)
+
+  /**
+   * Rows come in order.
+   * @param textOf what is read around a position
+   */
+  add(index: number, own: Float32Array, textOf: (at: number) => string): void {
     let top = -1
     for (let at = 0; at < own.length; at++) {
-      const value = own[at]
-      if (!Number.isFinite(value)) continue
-      if (!distinctRows) {
-        if (better(value)) insert({ index, at, value })
-      } else if (top < 0 || sign * value > sign * own[top]) top = at
+      if (!Number.isFinite(own[at])) continue
+      if (!this.distinctRows) this.offer(index, at, own[at], textOf)
+      else if (top < 0 || this.over(own[at], own[top])) top = at
     }
-    if (top >= 0 && better(own[top])) insert({ index, at: top, value: own[top] })
+    if (top >= 0) this.offer(index, top, own[top], textOf)
   }
-  return best
+
+  private over(a: number, b: number): boolean {
+    return this.sign * a > this.sign * b
+  }
+
+  private offer(index: number, at: number, value: number, textOf: (at: number) => string): void {
+    const { best, count } = this
+    if (best.length === count && !this.over(value, best[count - 1].value)) return
+    const text = textOf(at)
+    const same = best.findIndex((each) => each.text === text)
+    if (same >= 0) {
+      if (!this.over(value, best[same].value)) return
+      best.splice(same, 1)
+    }
+    let place = best.length
+    while (place > 0 && this.over(value, best[place - 1].value)) place--
+    best.splice(place, 0, { index, at, value, text })
+    if (best.length > count) best.pop()
+  }
 }
 
 /** Where intervals end: coarse in the middle, fine where a feature is active. */

@@ -1,14 +1,14 @@
 /**
  * Top-activating contexts: where in a collection something is most active, how its values are distributed, and what it is
- * active on. One pass over the rows; contexts are read again for the positions that are shown.
+ * active on. One pass over the values; of the positions that are shown the rows are read again, and all rows' tokens to
+ * count who has the same text.
  */
-import type { Context, SearchResult, SearchTarget } from '../../../preload/collections'
-import type { TokenInfo } from '../../../preload/prompt'
+import type { SearchResult, SearchTarget } from '../../../preload/collections'
 import { HistogramCounter, Moments } from '../../analysis/statistics'
 import type { OpenCollection } from '../collection'
 import { streamRows, type Progress } from '../stream'
-import { positionAxis } from '../vectors'
-import { extremes, quantileEdges, quantileSamples, type Pick } from './pick'
+import { contextsOf, contextText, countRows, placesOf, shownToken, type Window } from './contexts'
+import { Extremes, quantileEdges, quantileSamples, type Pick } from './pick'
 import { Scores } from './scores'
 import { scorerOf, type PresetVectors } from './target'
 
@@ -18,7 +18,7 @@ export interface SearchOptions {
   /** Contexts at either end. */
   count: number
   perQuantile: number
-  window: readonly [number, number]
+  window: Window
   distinctRows: boolean
   seed: number
 }
@@ -62,13 +62,15 @@ export async function search(
   presets: PresetVectors,
   { signal, onProgress }: { signal?: AbortSignal; onProgress?: (progress: Progress) => void } = {},
 ): Promise<SearchResult> {
-  const { output, count, distinctRows, seed, perQuantile } = options
+  const { output, count, distinctRows, seed, perQuantile, window } = options
   const scorer = await scorerOf(collection, output, options.target, presets)
   const places = placesOf(collection, output)
   const scores = new Scores()
   const moments = new Moments()
   const labels = new Groups<string>()
   const tokens = new Groups<number>()
+  const highest = new Extremes(count, 1, distinctRows)
+  const lowest = new Extremes(count, -1, distinctRows)
   let active = 0
   try {
     const stream = streamRows(collection, output, { rows, slice: () => scorer.slice, signal, onProgress })
@@ -76,6 +78,9 @@ export async function search(
       const positions = places(stored)
       const own = await scorer.score(values, positions.length, stored)
       scores.add(row, own)
+      const textOf = (at: number) => contextText(stored.tokens, positions[at], window)
+      highest.add(scores.rows.length - 1, own, textOf)
+      lowest.add(scores.rows.length - 1, own, textOf)
       moments.add(own)
       own.forEach((value, i) => {
         if (!Number.isFinite(value)) return
@@ -92,10 +97,13 @@ export async function search(
   const histogram = new HistogramCounter(summary)
   histogram.add(scores.values)
   const sorted = scores.values.filter(Number.isFinite).sort()
-  const contexts = (picks: readonly Pick[]) => contextsOf(collection, options, scores, picks)
+  const contexts = (picks: readonly Pick[]) => contextsOf(collection, places, window, scores, picks)
+  const [top, bottom] = [await contexts(highest.picks), await contexts(lowest.picks)]
   const quantiles = []
   for (const { from, to, picks } of quantileSamples(scores, quantileEdges(sorted), perQuantile, seed))
     quantiles.push({ from, to, contexts: await contexts(picks) })
+  const shown = [...top, ...bottom, ...quantiles.flatMap((each) => each.contexts)]
+  await countRows(collection, places, window, Int32Array.from(scores.rows), shown, signal)
   return {
     what: scorer.what,
     positions: finite,
@@ -104,64 +112,16 @@ export async function search(
     standardDeviation: summary.standardDeviation,
     active: finite === 0 ? 0 : active / finite,
     histogram: histogram.histogram(),
-    top: await contexts(extremes(scores, count, 1, distinctRows)),
-    bottom: await contexts(extremes(scores, count, -1, distinctRows)),
+    top,
+    bottom,
     quantiles,
     byLabel: labels
       .sorted(MOST_LABELS)
       .map(({ key: label, mean, max, count: positions }) => ({ label, mean, max, positions })),
     tokens: tokens.sorted(MOST_TOKENS).map(({ key, mean, count: n }) => ({
-      token: shown(collection.tokens.get(key), key),
+      token: shownToken(collection.tokens.get(key), key),
       mean,
       count: n,
     })),
   }
-}
-
-/** The position of each score of a row: those that are kept, or the last of those that were reduced to one. */
-const placesOf = (collection: OpenCollection, output: string) => {
-  const reduced = positionAxis(collection.output(output)) < 0
-  return (stored: Parameters<OpenCollection['positionsOf']>[0]): number[] => {
-    const positions = collection.positionsOf(stored, output)
-    return reduced ? positions.slice(-1) : positions
-  }
-}
-
-const shown = (token: TokenInfo | undefined, id: number): Context['tokens'][0] => ({
-  id,
-  text: token?.text ?? '',
-  special: token?.special ?? false,
-})
-
-async function contextsOf(
-  collection: OpenCollection,
-  { output, window: [before, behind] }: SearchOptions,
-  scores: Scores,
-  picks: readonly Pick[],
-): Promise<Context[]> {
-  const places = placesOf(collection, output)
-  const contexts: Context[] = []
-  for (const { index, at, value } of picks) {
-    const row = scores.rows[index]
-    const stored = await collection.row(row)
-    const positions = places(stored)
-    const position = positions[at]
-    const start = Math.max(0, position - before)
-    const end = Math.min(stored.tokens.length, position + behind + 1)
-    const values = new Float32Array(end - start).fill(NaN)
-    const own = scores.of(index)
-    positions.forEach((place, i) => {
-      if (place >= start && place < end) values[place - start] = own[i]
-    })
-    contexts.push({
-      row,
-      position,
-      value,
-      label: stored.label,
-      start,
-      tokens: stored.tokens.slice(start, end).map((id) => shown(collection.tokens.get(id), id)),
-      values,
-    })
-  }
-  return contexts
 }

@@ -61,7 +61,14 @@ async function exported<T>(
   const folder = path.join(scratch(), 'out', 'new folder')
   await use(async (collection) => {
     const progress: number[] = []
-    const options = { outputs: names, format, folder, name: 'A name', filter: 'row <> 5' }
+    const options = {
+      outputs: names,
+      format,
+      dtype: 'float32',
+      folder,
+      name: 'A name',
+      filter: 'row <> 5',
+    } as const
     const { files: written, python } = await exportCollection(collection, options, chosen, {
       onProgress: ({ done, total }) => {
         expect(total).toBe(21)
@@ -145,7 +152,10 @@ describe('an export', () => {
 
   it('as npy is a file an output', async () => {
     await exported('npy', (folder) => {
-      expectArrays((name, part) => readNpy(readFileSync(path.join(folder, `${files[name]}${part}.npy`))))
+      expectArrays((name, part) => {
+        const { shape, data } = readNpy(readFileSync(path.join(folder, `${files[name]}${part}.npy`)))
+        return { shape, data }
+      })
       expectRows(folder)
     })
   })
@@ -154,7 +164,10 @@ describe('an export', () => {
     await exported('npz', (folder) => {
       const zip = readZip(readFileSync(path.join(folder, 'values.npz')))
       expect(zip.size).toBe(6)
-      expectArrays((name, part) => readNpy(zip.get(`${files[name]}${part}.npy`) ?? Buffer.alloc(0)))
+      expectArrays((name, part) => {
+        const { shape, data } = readNpy(zip.get(`${files[name]}${part}.npy`) ?? Buffer.alloc(0))
+        return { shape, data }
+      })
       expectRows(folder)
     })
   })
@@ -194,7 +207,7 @@ describe('an export', () => {
   it('as CSV is a table of rows and one for each output, without formulas', async () => {
     const folder = path.join(scratch(), 'csv')
     await use(async (collection) => {
-      const options = { format: 'csv', folder, name: 'n', filter: '' } as const
+      const options = { format: 'csv', dtype: 'stored', folder, name: 'n', filter: '' } as const
       await expect(exportCollection(collection, { ...options, outputs: [flat] }, null)).rejects.toThrow(
         'does not fit a table of CSV',
       )
@@ -228,7 +241,7 @@ describe('an export', () => {
 
 describe('the folder of an export', () => {
   const options = (folder: string) =>
-    ({ outputs: names, format: 'npy', folder, name: 'n', filter: '' }) as const
+    ({ outputs: names, format: 'npy', dtype: 'float32', folder, name: 'n', filter: '' }) as const
 
   it('is not made where there is something, which stays as it was', async () => {
     const folder = path.join(scratch(), 'there')
@@ -287,7 +300,11 @@ describe('the Python program of an export', () => {
       const folder = path.join(scratch(), 'quoted "folder"')
       const own = format === 'csv' ? [ragged, stacked] : names
       const { python: program } = await use((collection) =>
-        exportCollection(collection, { outputs: own, format, folder, name: 'n', filter: '' }, chosen),
+        exportCollection(
+          collection,
+          { outputs: own, format, dtype: 'float32', folder, name: 'n', filter: '' },
+          chosen,
+        ),
       )
       const report =
         format === 'csv'

@@ -9,6 +9,7 @@ const fingerprint = 'ab'.repeat(32)
 function partsOf(text: string): PageParts {
   const context = (value: number) => ({
     row: 3,
+    inRows: 4,
     position: 5,
     value,
     label: text,
@@ -104,11 +105,13 @@ describe('a page', () => {
     const { document } = new Window()
     document.write(page(partsOf('x')).html)
     const spans = [...document.querySelectorAll('ol:first-of-type li:first-child .text span')]
-    expect(spans.map((span) => span.getAttribute('title')).slice(0, 3)).toEqual(['-0.5', '1', 'no value'])
+    expect(spans.map((span) => span.getAttribute('title')).slice(0, 3)).toEqual(['−0.5', '1', 'no value'])
     expect(spans[0].className).toBe('low')
     expect(spans[0].getAttribute('style')).toBe('--a:0.5')
     expect(spans[1].querySelector('mark')).not.toBeNull()
-    const heights = [...document.querySelectorAll('rect')].map((bar) => Number(bar.getAttribute('height')))
+    const bars = [...document.querySelectorAll('rect')]
+    expect(bars.map((bar) => bar.getAttribute('class'))).toEqual(['low', 'high'])
+    const heights = bars.map((bar) => Number(bar.getAttribute('height')))
     expect(heights[1]).toBe(100)
     expect(heights[0]).toBeCloseTo((100 * Math.log1p(3)) / Math.log1p(7), 2)
   })

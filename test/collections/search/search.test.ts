@@ -84,13 +84,26 @@ const brute = (output: string, of: (vector: number[]) => number): Scored[] =>
 const dot = (a: ArrayLike<number>, b: ArrayLike<number>) =>
   Array.from(a).reduce((sum, x, i) => sum + x * b[i], 0)
 
+/** Positions, each text around them once, the first of them. */
+const distinct = (all: Scored[], [before, behind]: readonly [number, number] = options.window): Scored[] => {
+  const texts = new Set<string>()
+  return all.filter((each) => {
+    const text = textAround(each, before, behind)
+    return !texts.has(text) && texts.add(text)
+  })
+}
+const textAround = ({ row, position }: Omit<Scored, 'value'>, before: number, behind: number): string => {
+  const start = Math.max(0, position - before)
+  return JSON.stringify([position - start, rows[row].tokens.slice(start, position + behind + 1)])
+}
+
 /** Compares everything that a search says with what all the numbers say. */
 function expectSame(found: SearchResult, all: Scored[]): void {
   const high = [...all].sort((a, b) => b.value - a.value || a.row - b.row || a.position - b.position)
   const place = ({ row, position, value }: Scored) => ({ row, position, value: Number(value.toFixed(5)) })
-  expect(found.top.map(place)).toEqual(high.slice(0, 5).map(place))
+  expect(found.top.map(place)).toEqual(distinct(high).slice(0, 5).map(place))
   const low = [...all].sort((a, b) => a.value - b.value || a.row - b.row || a.position - b.position)
-  expect(found.bottom.map(place)).toEqual(low.slice(0, 5).map(place))
+  expect(found.bottom.map(place)).toEqual(distinct(low).slice(0, 5).map(place))
   const average = all.reduce((sum, { value }) => sum + value, 0) / all.length
   expect(found.positions).toBe(all.length)
   expect(found.rows).toBe(39)
@@ -194,15 +207,38 @@ describe('a search, beside looking at every number', () => {
         { kind: 'unit', unit: 0 },
         { distinctRows: true, count: 200 },
       )
-      const all = brute(resid, (x) => x[0])
-      const best = rows.flatMap((_, row) => {
-        const own = all.filter((each) => each.row === row).sort((a, b) => b.value - a.value)
-        return own.slice(0, 1)
-      })
-      expect(found.top.map(({ value }) => value)).toEqual(
-        best.map(({ value }) => value).sort((a, b) => b - a),
+      const all = brute(resid, (x) => x[0]).sort(
+        (p, q) => q.value - p.value || p.row - q.row || p.position - q.position,
       )
-      expect(new Set(found.top.map(({ row }) => row)).size).toBe(39)
+      const taken = new Set<number>()
+      const best = distinct(all.filter(({ row }) => !taken.has(row) && taken.add(row)))
+      expect(found.top.map(({ row, position }) => [row, position])).toEqual(
+        best.map(({ row, position }) => [row, position]),
+      )
+      expect(new Set(found.top.map(({ row }) => row)).size).toBe(found.top.length)
+    })
+  })
+
+  it('shows a text once, and counts the rows that have it', async () => {
+    await use(async (collection) => {
+      const found = await run(
+        collection,
+        resid,
+        { kind: 'unit', unit: 3 },
+        { count: 200, window: [1, 0], perQuantile: 50 },
+      )
+      const all = brute(resid, (x) => x[3])
+      expect(found.top.length).toBe(distinct(all, [1, 0]).length)
+      expect(found.top.length).toBeLessThan(all.length)
+      const lists = [found.top, found.bottom, ...found.quantiles.map(({ contexts }) => contexts)]
+      for (const contexts of lists) {
+        expect(new Set(contexts.map((each) => textAround(each, 1, 0))).size).toBe(contexts.length)
+        for (const context of contexts) {
+          const having = all.filter((each) => textAround(each, 1, 0) === textAround(context, 1, 0))
+          expect(context.inRows).toBe(new Set(having.map(({ row }) => row)).size)
+        }
+      }
+      expect(found.top.some(({ inRows }) => inRows > 1)).toBe(true)
     })
   })
 

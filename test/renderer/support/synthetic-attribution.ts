@@ -78,7 +78,11 @@ export function attributionAnswers(model: ModelDescription): Answers {
         mlpOut: map([layers, positions]),
         heads: map([layers, heads]),
         headsByPosition: null,
-        neurons: [{ layer: 1, neuron: 9, effect: 0.5, normalised: 0.125 }],
+        neurons: [
+          { layer: 0, neuron: 4, effect: -0.75, normalised: -0.1875 },
+          { layer: 1, neuron: 9, effect: 0.5, normalised: 0.125 },
+          { layer: 1, neuron: 2, effect: 0.25, normalised: 0.0625 },
+        ],
         notes: [],
       }
     },

@@ -130,6 +130,7 @@ function contextOf(row: CollectionRow, position: number): Context {
   })
   return {
     row: row.row,
+    inRows: row.row === 0 ? 12 : 1,
     position,
     value: 3 - row.row / 10,
     label: row.label,

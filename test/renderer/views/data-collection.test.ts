@@ -1,10 +1,11 @@
 import { mount } from '@vue/test-utils'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { CallName } from '../../../preload/api'
 import { TooltipProvider } from 'reka-ui'
 import { h } from 'vue'
 import { usePrompt } from '../../../renderer/stores/prompt'
 import { useView } from '../../../renderer/stores/view'
+import SelectField from '../../../renderer/components/SelectField.vue'
 import CollectionDetail from '../../../renderer/views/data/collection/CollectionDetail.vue'
 import { violations } from '../support/accessible'
 import { withLayout } from '../support/layout'
@@ -16,8 +17,30 @@ import { syntheticModel } from '../support/synthetic-model'
 const model = syntheticModel()
 withLayout(900, 260)
 
+/** Places that wait to come into sight; without a layout nothing does so by itself. */
+let waiting: (() => void)[] = []
+class Observer {
+  constructor(private readonly said: (entries: { isIntersecting: boolean }[]) => void) {}
+  private readonly come = (): void => this.said([{ isIntersecting: true }])
+  observe(): void {
+    waiting.push(this.come)
+  }
+  disconnect(): void {
+    waiting = waiting.filter((each) => each !== this.come)
+  }
+}
+async function scroll(): Promise<void> {
+  for (const come of waiting.splice(0)) come()
+  await settle(16)
+}
+
 let unmount: (() => void) | null = null
+beforeEach(() => {
+  waiting = []
+  vi.stubGlobal('IntersectionObserver', Observer)
+})
 afterEach(() => {
+  vi.unstubAllGlobals()
   unmount?.()
   unmount = null
   document.body.innerHTML = ''
@@ -166,6 +189,11 @@ describe('the maps', () => {
       { output: 'blocks.3.hook_resid_post', position: -1, method: 'pca' },
     ])
     expect(opened.view.find('[aria-roledescription="scatter plot"]').exists()).toBe(true)
+    // The rest is asked for when it comes into sight.
+    expect(asked(opened, 'collections.outliers')).toEqual([])
+    await scroll()
+    await wait()
+    expect(asked(opened, 'collections.outliers').length).toBe(1)
     for (const title of ['Norms of rows', 'Cosines between layers', 'Outlier dimensions'])
       expect(opened.view.text()).toContain(title)
     expect(opened.view.text()).toContain('No row is selected')
@@ -192,6 +220,8 @@ describe('the maps', () => {
     await settle(16)
     expect(asked(opened, 'collections.rows').at(-1)).toMatchObject({ filter: '"row" IN (0,1)' })
     await openTab('Maps')
+    await scroll()
+    await wait()
     expect(asked(opened, 'collections.norms')).toMatchObject([{ filter: '"row" IN (0,1)' }])
   })
 
@@ -203,6 +233,7 @@ describe('the maps', () => {
     })
     await openTab('Maps')
     expect(opened.view.get('[role="alert"]').text()).toContain('a row without values')
+    await scroll()
     expect(opened.view.text()).toContain('Outlier dimensions')
   })
 })
@@ -279,11 +310,37 @@ describe('the export', () => {
         outputs: [1, 2, 3].map((layer) => `blocks.${layer}.hook_resid_post`),
         filter: '',
         format: 'safetensors',
+        dtype: 'float32',
         folder: '/exports/Reviews',
       },
     ])
     expect(document.body.textContent).toContain('import numpy as np')
     await click('Copy the Python program')
     expect(opened.shell.clipboard).toEqual(['import numpy as np\nprint("loaded")'])
+  })
+
+  it('asks for the numbers as they are stored where that is chosen and the format has them', async () => {
+    const opened = await open()
+    opened.shell.chosen = '/exports'
+    await click('Export…')
+    const choose = async (label: string, value: string) => {
+      const field = opened.view.findAllComponents(SelectField).find((each) => each.props('label') === label)
+      if (field === undefined) throw new Error(`no choice ${label}`)
+      field.vm.$emit('update:modelValue', value)
+      await settle()
+    }
+    await choose('Numbers', 'stored')
+    await click('Choose where and export')
+    expect(asked(opened, 'collections.export').at(-1)).toMatchObject({
+      format: 'safetensors',
+      dtype: 'stored',
+    })
+    // CSV has no 16-bit numbers: nothing is to be chosen there.
+    await choose('Format', 'csv')
+    expect(opened.view.findAllComponents(SelectField).some((each) => each.props('label') === 'Numbers')).toBe(
+      false,
+    )
+    await click('Choose where and export')
+    expect(asked(opened, 'collections.export').at(-1)).toMatchObject({ format: 'csv', dtype: 'float32' })
   })
 })

@@ -71,7 +71,10 @@ describe('an output that is being chosen', () => {
     draft.layers = '0, 2-3, 2'
     expect(hooksOf(draft, model)).toEqual([0, 2, 3].map((layer) => `blocks.${layer}.hook_resid_post`))
     draft.layers = '4'
-    expect(missingOfOutput(draft, model, false)).toContain('this model has 0 to 3')
+    expect(missingOfOutput(draft, model, false)).toMatchObject({
+      field: 'layers',
+      says: expect.stringContaining('this model has 0 to 3') as unknown,
+    })
     draft.site = 'hook_embed'
     expect(hooksOf(draft, model)).toEqual(['hook_embed'])
   })
@@ -79,10 +82,10 @@ describe('an output that is being chosen', () => {
   it('needs a span in the data set for positions of a span, and directions for a projection', () => {
     const draft = emptyOutput()
     draft.positions = 'span-offset'
-    expect(missingOfOutput(draft, model, false)).toContain('need a span')
+    expect(missingOfOutput(draft, model, false)?.says).toContain('need a span')
     expect(missingOfOutput(draft, model, true)).toBeNull()
     draft.reduction = 'projection'
-    expect(missingOfOutput(draft, model, true)).toContain('directions')
+    expect(missingOfOutput(draft, model, true)?.says).toContain('directions')
     draft.preset = 'mood'
     expect(extractOutput.parse(outputOf(draft, model))).toMatchObject({
       positions: { kind: 'span-offset', from: 'last', offset: 0 },

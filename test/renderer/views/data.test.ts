@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CallName } from '../../../preload/api'
+import { PatchbayError } from '../../../preload/errors'
 import type { JobRecord, JobState } from '../../../preload/jobs'
 import { useDroppedData } from '../../../renderer/stores/dropped-data'
 import { useModels } from '../../../renderer/stores/models'
@@ -110,6 +111,34 @@ describe('making a collection', () => {
     expect(await violations()).toEqual([])
   })
 
+  it('shows nothing of the file before where the next one cannot be read, and all of it when it is taken again', async () => {
+    const inspect = datasetAnswers()['datasets.inspect']
+    const opened = await open([], [], {
+      'datasets.inspect': (input, context) => {
+        const { source } = input
+        if (inspect === undefined || (source.kind === 'file' && source.path.endsWith('.parquet')))
+          throw new PatchbayError('file.malformed', 'bad.parquet: is no Parquet file.')
+        return inspect(input, context)
+      },
+    })
+    await click('New collection')
+    const take = async (path: string) => {
+      opened.shell.chosen = path
+      await click('File…')
+    }
+    await take('/data/moods.jsonl')
+    expect(opened.view.text()).toContain('JSON Lines · 3 rows')
+    await take('/data/bad.parquet')
+    expect(opened.view.get('[role="alert"]').text()).toContain('is no Parquet file')
+    expect(opened.view.get('.chosen').text()).toBe('bad.parquet')
+    expect(opened.view.text()).not.toContain('What is kept')
+    expect(opened.view.text()).toContain('The data set has not been read.')
+    await take('/data/moods.jsonl')
+    expect(opened.view.find('[role="alert"]').exists()).toBe(false)
+    expect(opened.view.text()).toContain('JSON Lines · 3 rows')
+    expect(opened.view.text()).toContain('What is kept')
+  })
+
   it('takes the file of a dialog, and starts a job of exactly what was chosen', async () => {
     const opened = await open()
     await click('New collection')
@@ -118,7 +147,7 @@ describe('making a collection', () => {
     await click('File…')
     expect(opened.view.text()).toContain('moods.jsonl')
     expect(opened.view.text()).toContain('JSON Lines · 3 rows · 2.00 KiB')
-    await opened.view.get('form.form').trigger('submit')
+    await opened.view.get('form.frame').trigger('submit')
     await settle(16)
     expect(asked(opened, 'jobs.start')).toMatchObject([
       {

@@ -49,6 +49,10 @@ export const rowsFilter = (rows: Iterable<number>): string => `"row" IN (${[...r
 export const both = (a: string, b: string): string =>
   a.trim() === '' ? b : b.trim() === '' ? a : `(${a}\n) AND (${b}\n)`
 
+/** What a filter leaves, thinned: every n-th of the collection's rows. */
+export const everyNth = (filter: string, n: number): string =>
+  n === 1 ? filter : both(filter, `"row" % ${n} = 0`)
+
 const key: InjectionKey<CollectionState> = Symbol('collection')
 
 export function provideCollection(collection: () => Collection): CollectionState {

@@ -9,19 +9,19 @@ import { services } from '../../../services'
 import type { ExportAction } from '../../../stores/inspector'
 
 const line = (where: string, context: Context): (string | number)[] => {
-  const { row, position, value, label, start, tokens } = context
+  const { row, inRows, position, value, label, start, tokens } = context
   const at = position - start
   const text = (from: number, to?: number): string =>
     tokens
       .slice(from, to)
       .map((token) => token.text)
       .join('')
-  return [where, row, position, value, label ?? '', text(0, at), text(at, at + 1), text(at + 1)]
+  return [where, row, inRows, position, value, label ?? '', text(0, at), text(at, at + 1), text(at + 1)]
 }
 
-/** One context a line: where it is from, its value, the text before, the token, the text behind. */
+/** One context a line: where it is from, how many rows have it, its value, the text before, the token, the text behind. */
 export const contextTable = ({ top, bottom, quantiles }: SearchResult): Table => ({
-  header: ['from', 'row', 'position', 'value', 'label', 'before', 'token', 'behind'],
+  header: ['from', 'row', 'in rows', 'position', 'value', 'label', 'before', 'token', 'behind'],
   rows: [
     ...top.map((context) => line('top', context)),
     ...quantiles.flatMap(({ from, to, contexts }) =>

@@ -91,22 +91,38 @@ export function hooksOf({ site, layers }: OutputDraft, model: ModelDescription):
   return [...new Set(chosen)].map((layer) => `blocks.${layer}.${site}`)
 }
 
-/** What is still missing, in a sentence; null when it can be extracted. @param hasSpan the data set marks a span */
+export interface MissingOfOutput {
+  /** The field of the draft that it is about. */
+  field: keyof OutputDraft
+  /** In a sentence. */
+  says: string
+}
+
+/** What is still missing or wrong; null when it can be extracted. @param hasSpan the data set marks a span */
 export function missingOfOutput(
   draft: OutputDraft,
   model: ModelDescription,
   hasSpan: boolean,
-): string | null {
+): MissingOfOutput | null {
+  const missing = (field: keyof OutputDraft, says: string): MissingOfOutput => ({ field, says })
   if (hooksOf(draft, model) === null)
-    return `Write the layers as “all” or like “0, 2-4”; this model has 0 to ${model.layers - 1}.`
+    return missing(
+      'layers',
+      `Write the layers as “all” or like “0, 2-4”; this model has 0 to ${model.layers - 1}.`,
+    )
   if (draft.positions === 'at' && integersOf(draft.at, -1e6) === null)
-    return 'Write positions like “0, 3-5, -1”; negative ones count from the end.'
-  if (draft.positions === 'matching' && draft.pattern === '') return 'Write what the tokens have to match.'
+    return missing('at', 'Write positions like “0, 3-5, -1”; negative ones count from the end.')
+  if (draft.positions === 'matching' && draft.pattern === '')
+    return missing('pattern', 'Write what the tokens have to match.')
   if (draft.positions.startsWith('span') && !hasSpan)
-    return 'Positions of a span need a span in the data set: choose how it is found there.'
+    return missing(
+      'positions',
+      'Positions of a span need a span in the data set: choose how it is found there.',
+    )
   if (draft.reduction === 'projection' && draft.preset === '' && draft.file === '')
-    return 'Choose the directions to project on.'
-  if (draft.reduction === 'features' && draft.folder === '') return 'Choose the folder of the dictionary.'
+    return missing('file', 'Choose the directions to project on.')
+  if (draft.reduction === 'features' && draft.folder === '')
+    return missing('folder', 'Choose the folder of the dictionary.')
   return null
 }
 
