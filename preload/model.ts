@@ -87,6 +87,13 @@ export const modelDescription = z.object({
 })
 export type ModelDescription = z.infer<typeof modelDescription>
 
+/** Warning of a model that came without a tokenizer. */
+export const noTokenizer = 'This model has no tokenizer: the prompt is read as token ids.'
+
+/** Whether its texts are token ids in decimal. */
+export const takesIds = ({ warnings }: Pick<ModelDescription, 'warnings'>): boolean =>
+  warnings.includes(noTokenizer)
+
 export const libraryEntry = z.object({
   id: z.string(),
   name: z.string(),

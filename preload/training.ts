@@ -144,6 +144,8 @@ export const dictionaryInput = z.object({
   deadAfter: count.default(100_000),
   checkpointEvery: count.default(200),
   seed: index.default(0),
+  /** Of a text that is longer than the model's context, each stretch begins so. */
+  ...prompting,
 })
 export type DictionaryInput = z.input<typeof dictionaryInput>
 export type DictionaryJob = z.output<typeof dictionaryInput>

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { rowsOfTexts } from '../../main/jobs/kinds/dictionary-texts'
 import type { EncodedPrompt, PromptSpec } from '../../preload/prompt'
-import { dictionaryInput } from '../../preload/training'
+import { dictionaryInput, type DictionaryInput } from '../../preload/training'
 
 let folder: string
 beforeEach(() => {
@@ -17,7 +17,11 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 const model = {
   facts: { contextLength: 100 },
   encode: (prompt: PromptSpec): Promise<EncodedPrompt> => {
-    const rendered = prompt.kind === 'text' ? prompt.text : ''
+    // BOS is ^, a turn stands in brackets.
+    const rendered =
+      prompt.kind === 'text'
+        ? `${prompt.bos === 'always' ? '^' : ''}${prompt.text}`
+        : prompt.messages.map(({ role, content }) => `<${role}:${content}>`).join('')
     const tokens = Array.from(rendered, (text, start) => ({
       id: text.charCodeAt(0),
       piece: text,
@@ -31,7 +35,11 @@ const model = {
   },
 }
 
-async function textsOf(name: string, content: string): Promise<string[]> {
+async function textsOf(
+  name: string,
+  content: string,
+  prompting: Partial<Pick<DictionaryInput, 'bos' | 'template'>> = {},
+): Promise<string[]> {
   const file = path.join(folder, name)
   writeFileSync(file, content)
   const input = dictionaryInput.parse({
@@ -40,6 +48,7 @@ async function textsOf(name: string, content: string): Promise<string[]> {
     texts: { kind: 'file', path: file },
     dSae: 1,
     steps: 1,
+    ...prompting,
   })
   const { training, heldOut } = await rowsOfTexts(model, input, folder, new AbortController().signal)
   return [...training, ...heldOut].map((ids) => String.fromCharCode(...ids))
@@ -67,6 +76,22 @@ describe('texts of a dictionary', () => {
     ['an empty file', 'a.txt', '', { code: 'input.invalid', field: 'texts' }],
   ])('are refused where there is %s', async (_, name, content, error) => {
     await expect(textsOf(name, content)).rejects.toMatchObject(error)
+  })
+
+  it('begin with BOS where that is asked for, also behind a stretch of the model’s context', async () => {
+    const long = 'a'.repeat(150)
+    expect(await textsOf('a.txt', `the cat\n${long}\n`, { bos: 'always' })).toEqual([
+      '^the cat',
+      `^${'a'.repeat(99)}`,
+      `^${'a'.repeat(50)}`,
+    ])
+  })
+
+  it('are turns of a chat where the template is asked for', async () => {
+    expect(await textsOf('a.txt', 'the cat\nthe dog\n', { template: 'chat' })).toEqual([
+      '<user:the cat>',
+      '<user:the dog>',
+    ])
   })
 
   it('are the same ones when the job goes on, also where the file has changed', async () => {

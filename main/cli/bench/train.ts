@@ -3,8 +3,9 @@
  * passes of as many tokens through the same model.
  */
 import path from 'node:path'
+import { storyworldSettings } from '../../../preload/storyworld'
 import { train as loop } from '../../training/loop/loop'
-import { loopSettings, storyworldSettings } from '../../training/storyworld/settings'
+import { loopSettings } from '../../training/storyworld/settings'
 import { freshStoryworld } from '../../training/storyworld/train'
 import { directories } from '../directories'
 import { measurePair } from './measure'

@@ -12,6 +12,7 @@ import { inspectSource, readRows } from '../../datasets'
 import { writeWhole } from '../../files/durable-file'
 import { quoted } from '../../models/formats/malformed'
 import { throwIfCancelled } from '../../runtime/cancelled'
+import { promptFor } from '../../steering/from-pairs'
 import type { JobModel } from './job-model'
 import { readKept } from './kept-rows'
 
@@ -43,7 +44,7 @@ export async function rowsOfTexts(
   const rows: number[][] = []
   for await (const text of texts) {
     throwIfCancelled(signal)
-    rows.push(...(await piecesOf(model, text, context, signal)))
+    rows.push(...(await piecesOf(model, text, input, context, signal)))
   }
   // Every text needs a position to train on, and a next token to judge by.
   const usable = rows.filter((row) => row.length >= Math.max(2, input.firstPosition + 1))
@@ -69,6 +70,7 @@ export async function rowsOfTexts(
 async function piecesOf(
   model: TextModel,
   text: string,
+  prompting: Pick<DictionaryJob, 'bos' | 'template'>,
   context: number,
   signal: AbortSignal,
 ): Promise<number[][]> {
@@ -77,7 +79,7 @@ async function piecesOf(
   for (let start = 0; start < text.length; start += model.facts.contextLength) {
     const stretch = text.slice(start, start + model.facts.contextLength)
     if (stretch.trim() === '') continue
-    const { tokens } = await model.encode({ kind: 'text', text: stretch, bos: 'model' }, signal)
+    const { tokens } = await model.encode(promptFor(stretch, prompting), signal)
     const ids = tokens.map(({ id }) => id)
     for (let at = 0; at < ids.length; at += context) pieces.push(ids.slice(at, at + context))
   }

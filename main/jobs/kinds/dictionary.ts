@@ -48,7 +48,7 @@ export const dictionaryJob = (open: OpenJobModel): JobKind<DictionaryJob> => ({
       fingerprint,
       hook,
       outputHook: output?.hook ?? null,
-      prependBos: null,
+      prependBos: prependedBos(input),
     }
     const { outcome, dictionary } = await trainDictionary(
       activations((skip) => rounds(rows.training, skip)),
@@ -152,5 +152,9 @@ async function withDictionary<T>(
     await dictionary.release()
   }
 }
+
+/** As SAELens' files say it; null where it was the model's or its template's to say. */
+const prependedBos = ({ bos, template }: DictionaryJob): boolean | null =>
+  template === 'chat' || bos === 'model' ? null : bos === 'always'
 
 const finiteOrNull = (value: number): number | null => (Number.isFinite(value) ? value : null)

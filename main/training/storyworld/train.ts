@@ -2,6 +2,7 @@
 import { access, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { asPatchbayError, PatchbayError } from '../../../preload/errors'
+import type { StoryworldSettings } from '../../../preload/storyworld'
 import { writeWhole } from '../../files/durable-file'
 import { families } from '../../models/architectures/registry'
 import type { TransformerSpec } from '../../models/spec'
@@ -14,7 +15,7 @@ import type { LoopOutcome, TrainingTask } from '../loop/types'
 import { SeededRandom } from '../random'
 import { CorpusStream } from './corpus'
 import { evaluateStoryworld } from './evaluate'
-import { identityOf, loopSettings, type StoryworldSettings } from './settings'
+import { identityOf, loopSettings } from './settings'
 
 export interface StoryworldRun {
   /** A model folder, of which configuration and tokenizer are used and the weights are not. */

@@ -1,5 +1,6 @@
 /** A dictionary as it is being chosen: its texts, what it reconstructs, how large it is, how it is trained. */
 import type { ModelDescription } from '../../../preload/model'
+import type { BosPolicy } from '../../../preload/prompt'
 import type { DictionaryInput, dictionaryKinds } from '../../../preload/training'
 import { hasHook, hookAt, middleLayer } from './hook-choices'
 import { linesOf } from './lines'
@@ -8,6 +9,8 @@ export interface DictionaryDraft {
   from: 'texts' | 'file'
   texts: string
   path: string
+  template: 'none' | 'chat'
+  bos: BosPolicy
   /** A sparse autoencoder reconstructs what it reads; a transcoder what is computed from it. */
   what: 'autoencoder' | 'transcoder'
   site: string
@@ -33,6 +36,8 @@ export const emptyDictionary = (): DictionaryDraft => ({
   from: 'texts',
   texts: '',
   path: '',
+  template: 'none',
+  bos: 'model',
   what: 'autoencoder',
   site: 'hook_resid_post',
   layer: -1,
@@ -82,7 +87,7 @@ export function missingOfDictionary(draft: DictionaryDraft, model: ModelDescript
 
 export function dictionaryOf(draft: DictionaryDraft, model: ModelDescription): DictionaryInput {
   const { dSae, k, sparsity, activation, steps, rows, rate, context, firstPosition, seed } = draft
-  const { deadAfter, checkpointEvery } = draft
+  const { deadAfter, checkpointEvery, template, bos } = draft
   return {
     model: model.source,
     texts:
@@ -92,6 +97,6 @@ export function dictionaryOf(draft: DictionaryDraft, model: ModelDescription): D
     hook: inputHook(draft, model),
     outputHook: draft.what === 'transcoder' ? outputHook(draft, model) : null,
     ...{ activation, dSae, k, sparsity, steps, rows, rate, context, firstPosition, seed },
-    ...{ deadAfter, checkpointEvery },
+    ...{ deadAfter, checkpointEvery, template, bos },
   }
 }

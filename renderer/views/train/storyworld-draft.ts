@@ -1,40 +1,15 @@
 /** Training of storyworld as it is being chosen, beginning with the settings that made the model that comes along. */
-export interface StoryworldDraft {
-  steps: number
-  seed: number
-  /** Peak learning rate. */
-  rate: number
-  rows: number
-  columns: number
-  accumulate: number
-  warmUp: number
-  floor: number
-  /** 0: gradients are not clipped. */
-  clip: number
-  weightDecay: number
-  checkpointEvery: number
-  /** 0: only at the end. */
-  evaluateEvery: number
-  questions: number
+import { storyworldSettings, type StoryworldSettings } from '../../../preload/storyworld'
+
+/** As number fields take the settings: 0 stands for gradients that are not clipped, and for evaluating only at the end. */
+export type StoryworldDraft = Record<keyof StoryworldSettings, number>
+
+export function usualStoryworld(): StoryworldDraft {
+  const { clip, evaluateEvery, ...rest } = storyworldSettings.parse({})
+  return { ...rest, clip: clip ?? 0, evaluateEvery: evaluateEvery ?? 0 }
 }
 
-export const usualStoryworld = (): StoryworldDraft => ({
-  steps: 4000,
-  seed: 1,
-  rate: 2e-3,
-  rows: 48,
-  columns: 128,
-  accumulate: 1,
-  warmUp: 200,
-  floor: 0.05,
-  clip: 1,
-  weightDecay: 0.01,
-  checkpointEvery: 100,
-  evaluateEvery: 500,
-  questions: 300,
-})
-
-export const storyworldOf = ({ clip, evaluateEvery, ...rest }: StoryworldDraft): Record<string, unknown> => ({
+export const storyworldOf = ({ clip, evaluateEvery, ...rest }: StoryworldDraft): StoryworldSettings => ({
   ...rest,
   clip: clip === 0 ? null : clip,
   evaluateEvery: evaluateEvery === 0 ? null : evaluateEvery,

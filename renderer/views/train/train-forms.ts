@@ -1,6 +1,8 @@
 /** What the forms hold, what is still missing in them, and the jobs that they make. */
-import { reactive } from 'vue'
+import { markRaw, reactive } from 'vue'
+import type { DatasetSource } from '../../../preload/datasets'
 import type { ModelDescription } from '../../../preload/model'
+import { fileName } from '../../files/choose-path'
 import { dictionaryOf, emptyDictionary, missingOfDictionary, type DictionaryDraft } from './dictionary-draft'
 import { emptyProbe, missingOfProbe, probeOf, type ProbeDraft } from './probe-draft'
 import { emptySteering, missingOfSteering, steeringOf, type SteeringDraft } from './steering-draft'
@@ -8,6 +10,12 @@ import { storyworldOf, usualStoryworld, type StoryworldDraft } from './storyworl
 
 export const trainKinds = ['probe', 'steering', 'dictionary', 'storyworld'] as const
 export type TrainKind = (typeof trainKinds)[number]
+
+/** What a file that is dropped on a form becomes there; undefined where it has no room for one. */
+export const takenAs: Partial<Record<TrainKind, string>> = {
+  probe: 'the probe’s examples',
+  dictionary: 'the dictionary’s texts',
+}
 
 export interface TrainDrafts {
   probe: ProbeDraft
@@ -20,6 +28,8 @@ export interface TrainForms {
   drafts: TrainDrafts
   /** What is still missing, in a sentence; null when the job can be started. */
   missing: (kind: TrainKind) => string | null
+  /** Puts a file of rows or texts into a form that has room for one (see `takenAs`). */
+  takeFile: (kind: TrainKind, path: string) => void
   /** The job; null while no model is open that it needs. */
   job: (kind: TrainKind) => { kind: string; input: unknown } | null
 }
@@ -47,6 +57,19 @@ export function useTrainForms(model: () => ModelDescription | null): TrainForms 
     }
   }
 
+  function takeFile(kind: TrainKind, path: string): void {
+    const { probe, dictionary } = drafts
+    if (kind === 'probe') {
+      probe.from = 'dataset'
+      probe.dataset.source = markRaw<DatasetSource>({ kind: 'file', path })
+      probe.dataset.name = fileName(path)
+    }
+    if (kind === 'dictionary') {
+      dictionary.from = 'file'
+      dictionary.path = path
+    }
+  }
+
   function job(kind: TrainKind): { kind: string; input: unknown } | null {
     if (kind === 'storyworld') return { kind: 'train.storyworld', input: storyworldOf(drafts.storyworld) }
     const open = model()
@@ -61,5 +84,5 @@ export function useTrainForms(model: () => ModelDescription | null): TrainForms 
     }
   }
 
-  return { drafts, missing, job }
+  return { drafts, missing, takeFile, job }
 }

@@ -1,6 +1,8 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { CallName } from '../../../preload/api'
 import type { JobRecord } from '../../../preload/jobs'
+import { PatchbayError } from '../../../preload/errors'
+import { noTokenizer } from '../../../preload/model'
 import { dictionaryInput, probeInput } from '../../../preload/training'
 import { useModels } from '../../../renderer/stores/models'
 import { useView } from '../../../renderer/stores/view'
@@ -231,7 +233,20 @@ describe('a dictionary', () => {
       hook: 'blocks.1.hook_resid_post',
       outputHook: null,
       activation: 'topk',
+      bos: 'model',
+      template: 'none',
     })
+  })
+
+  it('reads its texts with BOS or as turns of a chat, as is chosen', async () => {
+    const opened = await open()
+    await click('Dictionary')
+    await opened.view.get('textarea').setValue('one\ntwo')
+    await pick('BOS token', 'always')
+    expect(await submitted(opened)).toMatchObject({ input: { bos: 'always', template: 'none' } })
+    await click('Dictionary')
+    await click('Chat turns')
+    expect(await submitted(opened)).toMatchObject({ input: { template: 'chat' } })
   })
 
   it('is a transcoder from the MLP’s input to its output, with the penalty of its kind', async () => {
@@ -317,15 +332,53 @@ describe('training storyworld', () => {
   })
 })
 
+describe('a model without a tokenizer', () => {
+  it('has texts that are token ids, and every form says which', async () => {
+    const opened = await open([], {}, { ...model, hasChatTemplate: false, warnings: [noTokenizer] })
+    for (const form of ['Probe', 'Steering vector', 'Dictionary']) {
+      await click(form)
+      await settle()
+      expect(opened.view.get('form').text()).toContain(`from 0 to ${model.vocab - 1}`)
+      expect(opened.view.find('form [aria-label="BOS token"]').exists()).toBe(false)
+    }
+    expect(opened.view.text()).not.toContain('leading spaces')
+    expect(await violations()).toEqual([])
+  })
+})
+
 describe('while no model is open', () => {
   it('jobs are listed and can be looked at; forms that need one say so', async () => {
     const opened = await open([jobRecord('paused', { title: 'Waits' })])
     useModels().current = null
     await settle()
     expect(opened.view.text()).toContain('No model is open')
+    expect(opened.view.text()).toContain('A linear classifier at every layer')
+    expect(await violations()).toEqual([])
     await click('Waits')
     expect(opened.view.get('form').isVisible()).toBe(false)
     expect(opened.view.text()).not.toContain('No model is open')
     expect(opened.view.get('.detail .state').text()).toBe('paused')
+  })
+
+  it('says which one was not opened, and leaves the reason to its message', async () => {
+    const opened = await open()
+    const models = useModels()
+    models.current = null
+    opened.engine.answers['model.inspect'] = () => {
+      throw new PatchbayError('input.invalid', 'The file is broken.')
+    }
+    await models.openPath('/models/broken')
+    await settle()
+    expect(opened.view.text()).toContain('broken was not opened')
+    expect(opened.view.text()).not.toContain('The file is broken.')
+  })
+
+  it('the form that needs none is a step away', async () => {
+    const opened = await open()
+    useModels().current = null
+    await settle()
+    await click('Train storyworld from scratch')
+    expect(opened.view.get('form').isVisible()).toBe(true)
+    expect(await submitted(opened)).toMatchObject({ kind: 'train.storyworld' })
   })
 })

@@ -3,7 +3,7 @@
  * WAIT_BEHIND it says no more and waits to be killed, as in the middle of the step that follows.
  */
 import { trainStoryworld } from '../../../main/training/storyworld/train'
-import { storyworldSettings } from '../../../main/training/storyworld/settings'
+import { storyworldSettings } from '../../../preload/storyworld'
 
 const [source, out, steps, waitBehind] = process.argv.slice(2)
 const settings = storyworldSettings.parse({

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { storyworldSettings } from '../../../main/training/storyworld/settings'
+import { storyworldSettings } from '../../../preload/storyworld'
 import { trainStoryworld, type StoryworldRun } from '../../../main/training/storyworld/train'
 import { tinyStoryworld } from '../support'
 
