@@ -21,16 +21,33 @@ async function picture(name: string): Promise<void> {
   if (folder !== undefined) await page().screenshot({ path: path.join(folder, `${name}.png`) })
 }
 
+async function resize(width: number, height: number): Promise<void> {
+  await running.electron.evaluate(
+    ({ BrowserWindow }, size) => BrowserWindow.getAllWindows()[0].setContentSize(...size),
+    [width, height] as [number, number],
+  )
+  await expect.poll(() => page().evaluate<number>('innerHeight')).toBe(height)
+}
+
 it('averages two pairs, looks closer at a path, and keeps a circuit', async () => {
   await page().getByRole('navigation', { name: 'Views' }).getByRole('button', { name: 'Patch' }).click()
+  await main().getByRole('button', { name: 'Edit pairs' }).click()
   await main().getByRole('button', { name: 'Add swapped' }).click()
   await main().getByText('means over 2', { exact: true }).waitFor()
+  await main().getByRole('button', { name: 'Edit pairs' }).click()
   await main()
     .getByText(/^(\d+) of \1 places in/)
     .waitFor()
   const map = () => main().getByRole('application', { name: /^Patching: / })
   expect(await map().getAttribute('aria-label')).toContain('Residual stream')
   await picture('pairs')
+
+  // In a small window the map is in sight without scrolling, too.
+  await resize(960, 600)
+  const cells = await map().boundingBox()
+  expect(cells?.y).toBeLessThan(600 - 200)
+  await picture('pairs-small')
+  await resize(1280, 800)
 
   await main().getByRole('radio', { name: 'Paths' }).click()
   await main().getByLabel('Receivers, typed').fill('L3H1 q, logits')

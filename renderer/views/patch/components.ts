@@ -1,5 +1,7 @@
 /** The kinds of components that a sweep patches, and the grids in which that makes a picture. */
 import type { CallInput } from '../../../preload/api'
+import type { PatchPlace } from '../../../preload/attribution'
+import { parseHook } from '../../../preload/hooks'
 import type { SweepAxis, SweepComponent, SweepMetricInput, SweepPlan } from '../../../preload/sweep'
 import { linearProblem, type LinearMetric } from '../metric/linear'
 import type { MetricKind } from '../metric/metric-words'
@@ -52,6 +54,9 @@ export interface MapFrame {
   columns: number[]
   rowTitle: string
   columnTitle: string
+  /** What rows and columns are called, where their numbers do not say it. */
+  rowLabels?: string[]
+  columnLabels?: string[]
 }
 
 export function frameOf({ axes }: SweepPlan): MapFrame {
@@ -62,6 +67,31 @@ export function frameOf({ axes }: SweepPlan): MapFrame {
     columns: column.values,
     rowTitle: row.name,
     columnTitle: column.name,
+  }
+}
+
+/** "L3 N512" */
+export const neuronText = ({ hook, units = [] }: PatchPlace): string =>
+  `L${parseHook(hook)?.layer ?? '?'} N${units.join(', ')}`
+
+/**
+ * The map of single neurons: a row each, at each position or ([]) at all of them at once.
+ * @param sites row-major, as `NeuronTarget.target` gives them
+ */
+export function neuronFrame(sites: readonly PatchPlace[]): MapFrame {
+  const [first] = sites
+  const name = neuronText(first)
+  const width = sites.findIndex((site) => neuronText(site) !== name)
+  const columns = sites.slice(0, width === -1 ? sites.length : width)
+  const rows = sites.filter((_, i) => i % columns.length === 0)
+  const whole = first.positions === undefined
+  return {
+    rows: rows.map((_, i) => i),
+    columns: columns.map(({ positions }, i) => positions?.[0] ?? i),
+    rowTitle: 'neuron',
+    columnTitle: whole ? 'positions' : 'position',
+    rowLabels: rows.map(neuronText),
+    ...(whole ? { columnLabels: ['all'] } : {}),
   }
 }
 

@@ -1,5 +1,6 @@
 /** A finished sweep as it is listed, kept and compared. */
 import type { CallOutput } from '../../../preload/api'
+import type { PatchPlace } from '../../../preload/attribution'
 import type { Table } from '../../charts/csv'
 import type { MapFrame } from './components'
 import type { Scale } from './sweep-values'
@@ -13,6 +14,8 @@ export interface FinishedSweep {
   values: Float32Array
   scale: Scale
   result: CallOutput<'sweep.run'>
+  /** The places, where the sweep was over a list of them. */
+  sites: readonly PatchPlace[] | null
 }
 
 export interface SiteRow {
@@ -47,4 +50,6 @@ export const comparable = (a: FinishedSweep, b: FinishedSweep): boolean =>
   a.frame.rowTitle === b.frame.rowTitle &&
   a.frame.columnTitle === b.frame.columnTitle &&
   a.rows.length === b.rows.length &&
+  // Neurons are chosen for each question: the same row may be another one.
+  (a.frame.rowTitle !== 'neuron' || a.rows.join() === b.rows.join()) &&
   a.columns.length === b.columns.length

@@ -7,6 +7,7 @@ import { useSelection } from '../../stores/selection'
 import type { Question } from '../metric/question'
 import { sweepMetricOf, targetOf, type MapAxes } from './components'
 import { useFeatureTarget, type FeatureTarget } from './feature-target'
+import { useNeuronTarget, type NeuronTarget } from './neuron-target'
 import { usePairList, type ListedPair, type PairList } from './pair-list'
 import { usePairNoise, type PairNoise } from './pair-noise'
 import { usePatchSource, type PatchSource } from './patch-source'
@@ -25,6 +26,11 @@ export interface PatchQuestion {
   direction: Ref<'denoising' | 'noising'>
   source: PatchSource
   features: FeatureTarget
+  neurons: NeuronTarget
+  /** What is patched instead of the component; null where it is that. */
+  special: ComputedRef<'features' | 'neurons' | null>
+  /** The component whose activation the source gives. */
+  patched: ComputedRef<SweepComponent>
   list: PairList
   noise: PairNoise
   /** Of path patching: what hears the senders, and what keeps the base's value on the way. */
@@ -41,6 +47,7 @@ export interface PatchQuestion {
   metricOf: (pair: ListedPair) => SweepMetricInput | null
   /** The sweep of a component over these axes; null while something is missing. */
   sweepOf: (component: SweepComponent, axes: MapAxes) => SweepQuestion | null
+  /** That of what is chosen. */
   current: ComputedRef<SweepQuestion | null>
   /** What is missing for a sweep, in a sentence; null where nothing is. */
   missing: ComputedRef<string | null>
@@ -68,7 +75,6 @@ export function providePatchQuestion(asked: Question): PatchQuestion {
   const focus = ref(0)
   const source = usePatchSource()
   const features = useFeatureTarget()
-  const byFeature = computed(() => features.on.value && mode.value === 'places')
   const list = usePairList(asked)
   const noise = usePairNoise(() => list.pairs.value[0])
 
@@ -85,17 +91,26 @@ export function providePatchQuestion(asked: Question): PatchQuestion {
   const baseOf = (pair: ReadyPair) => (direction.value === 'noising' ? pair.clean : pair.corrupt)
   /** Of the longest prompt that is run. */
   const length = computed(() => Math.max(0, ...pairs.value.map((pair) => baseOf(pair).length)))
+  const neurons = useNeuronTarget({ question: asked, noise, direction, pairs })
+  const special = computed(() => {
+    if (mode.value !== 'places') return null
+    return features.on.value ? ('features' as const) : neurons.on.value ? ('neurons' as const) : null
+  })
+  const patched = computed(() => (special.value === 'neurons' ? special.value : component.value))
   const sourceOf = (of: SweepComponent) =>
     source.make(of, models.current?.layers ?? 0, pairs.value, length.value)
 
-  function sweepOf(of: SweepComponent, over: MapAxes): SweepQuestion | null {
+  type Target = SweepQuestion['target'] | null
+  /** @param targetFor what is patched, of the layers that the source has something for */
+  function questionOf(
+    of: SweepComponent,
+    targetFor: (layers?: readonly number[]) => Target,
+  ): SweepQuestion | null {
     const model = models.handle
     const made = sourceOf(of)
     if (model === null || pairs.value.length === 0 || made.input === null || mode.value === 'scrub')
       return null
-    const target = byFeature.value
-      ? features.target()
-      : targetOf(of, over, selection.current.layer, made.layers)
+    const target = targetFor(made.layers)
     if (target === null) return null
     const places = {
       model,
@@ -115,11 +130,25 @@ export function providePatchQuestion(asked: Question): PatchQuestion {
       frozen: frozen.value,
     }
   }
+  const sweepOf = (of: SweepComponent, over: MapAxes): SweepQuestion | null =>
+    questionOf(of, (layers) => targetOf(of, over, selection.current.layer, layers))
+  function chosenSweep(): SweepQuestion | null {
+    switch (special.value) {
+      case 'features':
+        return questionOf(component.value, features.target)
+      case 'neurons':
+        return questionOf(patched.value, (layers) => neurons.target(length.value, layers))
+      case null:
+        return sweepOf(component.value, axes.value)
+    }
+  }
+  const byPosition = computed(() =>
+    special.value === null
+      ? axes.value !== 'head'
+      : special.value === 'features' || neurons.by.value === 'position',
+  )
   const uneven = computed(
-    () =>
-      mode.value !== 'scrub' &&
-      (byFeature.value || axes.value !== 'head') &&
-      !sameLength(pairs.value, direction.value),
+    () => mode.value !== 'scrub' && byPosition.value && !sameLength(pairs.value, direction.value),
   )
   const missing = computed(() => {
     const [first] = list.pairs.value
@@ -127,10 +156,11 @@ export function providePatchQuestion(asked: Question): PatchQuestion {
     if (noise.on.value && noise.positionsOf(first).length === 0)
       return 'Click the tokens of the first pair whose embeddings get noise.'
     if (pairs.value.length === 0) return 'Choose the tokens of the metric.'
-    const made = sourceOf(component.value)
+    const made = sourceOf(patched.value)
     if (made.missing !== null) return made.missing
-    if (byFeature.value && features.folder.value === '')
+    if (special.value === 'features' && features.folder.value === '')
       return 'Choose the dictionary whose features are patched.'
+    if (special.value === 'neurons' && neurons.missing.value !== null) return neurons.missing.value
     if (mode.value === 'paths' && receivers.value.length === 0)
       return 'Choose receivers: what the senders are heard by.'
     return uneven.value
@@ -145,6 +175,9 @@ export function providePatchQuestion(asked: Question): PatchQuestion {
     direction,
     source,
     features,
+    neurons,
+    special,
+    patched,
     list,
     noise,
     receivers,
@@ -155,7 +188,7 @@ export function providePatchQuestion(asked: Question): PatchQuestion {
     baseTokens: computed(() => (focused.value === null ? [] : baseOf(focused.value))),
     metricOf,
     sweepOf,
-    current: computed(() => (missing.value === null ? sweepOf(component.value, axes.value) : null)),
+    current: computed(() => (missing.value === null ? chosenSweep() : null)),
     missing,
     uneven,
     keepEven() {

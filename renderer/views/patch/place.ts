@@ -1,4 +1,5 @@
 /** A place of a sweep, in the terms that the other views select by. */
+import type { PatchPlace } from '../../../preload/attribution'
 import { parseHook } from '../../../preload/hooks'
 import type { SweepPlan } from '../../../preload/sweep'
 import { unravel } from '../../../preload/tensor'
@@ -14,12 +15,18 @@ export interface Place {
   position: number | null
   /** Of a dictionary; null where a component is patched. */
   feature: number | null
+  /** Null where more than one is patched at once. */
+  neuron: number | null
 }
 
-/** @param index of a site of a grid, or of features, row-major in the plan's shape */
+/**
+ * @param index of a site, row-major in the plan's shape
+ * @param sites where the sweep was over a list of places
+ */
 export function placeAt(
   { axes, shape, hooks }: Pick<SweepPlan, 'axes' | 'shape' | 'hooks'>,
   index: number,
+  sites: readonly PatchPlace[] | null = null,
 ): Place {
   const at = unravel(shape, index)
   const along = (name: string): number | null => {
@@ -28,20 +35,25 @@ export function placeAt(
   }
   // Features have one hook point in common.
   const hook = hooks[Math.min(at[0], hooks.length - 1)]
+  const listed = sites?.at(index)
+  const only = (values: readonly number[] | undefined): number | null =>
+    values?.length === 1 ? values[0] : null
   return {
     index,
     hook,
     layer: along('layer') ?? parseHook(hook)?.layer ?? 0,
-    head: along('head'),
-    position: along('position'),
+    head: along('head') ?? listed?.head ?? null,
+    position: along('position') ?? only(listed?.positions),
     feature: along('feature'),
+    neuron: along('unit') ?? only(listed?.units),
   }
 }
 
 /** "blocks.3.attn.hook_z, head 2, position 7" */
-export const placeText = ({ hook, head, position, feature }: Place): string =>
+export const placeText = ({ hook, head, position, feature, neuron }: Place): string =>
   [
     hook,
+    ...(neuron === null ? [] : [`neuron ${neuron}`]),
     ...(feature === null ? [] : [`feature ${feature}`]),
     ...(head === null ? [] : [`head ${head}`]),
     ...(position === null ? [] : [`position ${position}`]),

@@ -1,18 +1,8 @@
 /** A scrubbing check as a program for TransformerLens. */
 import type { PatchPlace } from '../../../preload/attribution'
 import { componentSites, type ScrubRequest } from '../../../preload/sweep'
-import {
-  block,
-  hasGaps,
-  header,
-  isPlain,
-  list,
-  metricLines,
-  pairLines,
-  runLines,
-  sourceLines,
-  type Program,
-} from './python-parts'
+import { endsLine, headLines } from './python-head'
+import { block, hasGaps, isPlain, list, sourceLines, type Program } from './python-parts'
 
 /** Kept heads by hook point; None is the whole activation. */
 function keptLine(places: readonly PatchPlace[]): string {
@@ -24,30 +14,16 @@ function keptLine(places: readonly PatchPlace[]): string {
 }
 
 export function scrubPython(request: ScrubRequest, fingerprint: string): Program {
-  const { keep, components, draws, metrics, pairs } = request
+  const { keep, components, draws, metrics } = request
   if (metrics.length > 1) return { without: 'only of one metric' }
   if (keep.flat().some(({ hook, positions, units }) => positions ?? units ?? (isPlain(hook) ? null : hook)))
     return { without: 'only of components at all positions' }
   const source = sourceLines(request, {})
   if (source === null || request.source.kind === 'tensor') return { without: 'not with tensors' }
-  const noisy = pairs.some(({ noise }) => noise !== undefined)
   const gaps = hasGaps(request)
   return {
     text: [
-      ...header('Keeps a set of components and replaces all others at once', fingerprint),
-      '',
-      ...pairLines(request),
-      '',
-      '',
-      ...runLines(noisy),
-      '',
-      '',
-      ...metricLines((pairs[0].metrics ?? metrics)[0]),
-      '',
-      '',
-      ...source,
-      '',
-      '',
+      ...headLines('Keeps a set of components and replaces all others at once', fingerprint, request, source),
       `names = [f"blocks.{layer}.{site}" for layer in range(model.cfg.n_layers) for site in (${components.map((one) => `"${componentSites[one]}"`).join(', ')},)]`,
       'keep = [  # sets of kept components: heads of a hook point, or None for all of it',
       ...keep.map(keptLine),
@@ -79,7 +55,7 @@ export function scrubPython(request: ScrubRequest, fingerprint: string): Program
       ),
       '',
       '',
-      'ends = {side: sum(metric(run(pair, side), pair) for pair in pairs) / len(pairs) for side in ("clean", "corrupt")}',
+      endsLine,
       'print(ends)',
       ...block(
         'for kept in keep:',

@@ -2,18 +2,8 @@
 import type { PatchPlace } from '../../../preload/attribution'
 import type { PathRequest, SweepAxis, SweepComponent, SweepRequest } from '../../../preload/sweep'
 import type { Tensor } from '../../../preload/tensor'
-import {
-  block,
-  hasGaps,
-  header,
-  isPlain,
-  list,
-  metricLines,
-  pairLines,
-  runLines,
-  sourceLines,
-  type Program,
-} from './python-parts'
+import { endsLine, headLines } from './python-head'
+import { block, hasGaps, isPlain, list, sourceLines, type Program } from './python-parts'
 
 type Axes = readonly (SweepAxis | 'batch' | 'rest')[]
 const residual: Axes = ['batch', 'position', 'rest']
@@ -92,7 +82,7 @@ const valueLines = ({ loops }: Loops): string[] => {
     ']',
     '',
     `values = torch.tensor(values).reshape(${all.map((one) => `len(${one})`).join(', ')})`,
-    'ends = {side: sum(metric(run(pair, side), pair) for pair in pairs) / len(pairs) for side in ("clean", "corrupt")}',
+    endsLine,
     'normalised = (values - ends["corrupt"]) / (ends["clean"] - ends["corrupt"])',
     'print(ends)',
     'print(values)',
@@ -119,32 +109,12 @@ const patchHook = (at: string): string[] =>
     'return patched',
   )
 
-const commonLines = (
-  request: SweepRequest,
-  what: string,
-  fingerprint: string,
-  source: readonly string[],
-): string[] => [
-  ...header(what, fingerprint),
-  ...(request.target.kind === 'grid' && request.target.component === 'resid_mid'
+const notesOf = ({ target }: SweepRequest): string[] =>
+  target.kind === 'grid' && target.component === 'resid_mid'
     ? [
         '# TransformerLens 4 replaces resid_mid only where the MLP reads it, not in the residual stream: use 2.x.',
       ]
-    : []),
-  '',
-  ...pairLines(request),
-  '',
-  '',
-  ...runLines(request.pairs.some(({ noise }) => noise !== undefined)),
-  '',
-  '',
-  ...metricLines((request.pairs[0].metrics ?? request.metrics)[0]),
-  '',
-  '',
-  ...source,
-  '',
-  '',
-]
+    : []
 
 const needed = (
   request: SweepRequest,
@@ -173,7 +143,7 @@ export function sweepPython(
   const variables = loops.loops.map(([variable]) => variable)
   return {
     text: [
-      ...commonLines(request, 'Activation patching, each place alone', fingerprint, source),
+      ...headLines('Activation patching, each place alone', fingerprint, request, source, notesOf(request)),
       ...placeLines(loops),
       '',
       '',
@@ -218,7 +188,7 @@ export function pathPython(
   const sites = request.frozen === 'heads' ? ['attn.hook_z'] : ['attn.hook_z', 'hook_mlp_out']
   return {
     text: [
-      ...commonLines(request, 'Path patching, each sender alone', fingerprint, source),
+      ...headLines('Path patching, each sender alone', fingerprint, request, source, notesOf(request)),
       'receivers = [',
       ...request.receivers.map(receiverLine),
       ']',

@@ -2,7 +2,11 @@
 import type { EffectMap } from '../../../preload/attribution'
 import type { SweepPlan } from '../../../preload/sweep'
 
-export type Scale = 'normalised' | 'effect'
+export const scaleOptions = [
+  { value: 'normalised', label: 'Normalised' },
+  { value: 'effect', label: 'Effect' },
+] as const
+export type Scale = (typeof scaleOptions)[number]['value']
 
 export interface ShownValues {
   values: Float32Array

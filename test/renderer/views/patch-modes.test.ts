@@ -2,6 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { encodeNpy } from '../../../preload/npy'
 import { tensorsOfFile } from '../../../renderer/files/tensor-file'
 import { usePrompt } from '../../../renderer/stores/prompt'
+import { useView } from '../../../renderer/stores/view'
+import { mostEffective } from '../../../renderer/views/patch/neuron-target'
 import { violations } from '../support/accessible'
 import { withLayout } from '../support/layout'
 import { collectionAnswers, syntheticCollection } from '../support/synthetic-collections'
@@ -112,6 +114,7 @@ describe('what a collection keeps, as a source', () => {
     const opened = await open(kept)
     await choose(opened, 'Component', 'Residual stream, after')
     await choose(opened, 'Source', 'stored tensor')
+    await button(opened, 'A collection').trigger('click')
     await choose(opened, 'Collection whose activation is put in', 'Reviews')
     const rows = syntheticIds(made.rows[1].text).length
     const row = opened.view.get<HTMLInputElement>('.kept input[type="number"]')
@@ -121,7 +124,7 @@ describe('what a collection keeps, as a source', () => {
     expect(lastTensors(opened)).toHaveLength(model.layers)
     expect(lastTensors(opened)[0].shape).toEqual([model.dModel])
     expect(lastTensors(opened)[0].data[0]).toBe(100 + rows - 1)
-    expect(opened.view.text()).toContain('Reviews row 1 at -1')
+    expect(opened.view.text()).toContain('Reviews row 1, last position')
     await choose(opened, 'Positions of the row', 'mean')
     await settle(24)
     expect(lastTensors(opened)[0].data[0]).toBe(100 + (rows - 1) / 2)
@@ -134,9 +137,34 @@ describe('what a collection keeps, as a source', () => {
   it('says where it keeps nothing of the component', async () => {
     const opened = await open(kept)
     await choose(opened, 'Source', 'stored tensor')
+    await button(opened, 'A collection').trigger('click')
     await choose(opened, 'Collection whose activation is put in', 'Reviews')
     await settle(24)
     expect(opened.view.text()).toContain('Reviews keeps nothing of this component.')
+  })
+
+  it('is the token of the row that is clicked', async () => {
+    const opened = await open(kept)
+    await choose(opened, 'Component', 'Residual stream, after')
+    await choose(opened, 'Source', 'stored tensor')
+    await button(opened, 'A collection').trigger('click')
+    await choose(opened, 'Collection whose activation is put in', 'Reviews')
+    await settle(24)
+    const strip = opened.view.get('[aria-label^="Tokens of the row"]')
+    expect(strip.findAll('[role="option"]').at(-1)?.attributes('aria-selected')).toBe('true')
+    await strip.findAll('[role="option"]')[1].trigger('click')
+    await settle(24)
+    expect(lastTensors(opened)[0].data[0]).toBe(1)
+    expect(await violations(opened.view.get('.choice').element)).toEqual([])
+  })
+
+  it('is made in Data where nothing is kept of this model yet', async () => {
+    const opened = await open({ ...kept, 'collections.list': () => [] })
+    await choose(opened, 'Source', 'stored tensor')
+    await button(opened, 'A collection').trigger('click')
+    expect(opened.view.text()).toContain('Nothing is kept of this model yet.')
+    await button(opened, 'Open Data').trigger('click')
+    expect(useView().current).toBe('data')
   })
 })
 
@@ -273,6 +301,57 @@ describe('scrubbing in the view', () => {
     await settle()
     const text = new TextDecoder().decode(opened.shell.saved[0].bytes)
     expect(text.trim().split('\n')).toHaveLength(1 + 2 + 3 * 8)
+  })
+})
+
+describe('single neurons in the view', () => {
+  withLayout()
+  const { open } = patchView()
+  const effects = [
+    { layer: 0, neuron: 4, effect: -0.75 },
+    { layer: 1, neuron: 9, effect: 0.5 },
+    { layer: 1, neuron: 2, effect: 0.25 },
+  ]
+  const places = (opened: MountedView) =>
+    asked(opened, 'sweep.run')
+      .flatMap(({ target }) => (target.kind === 'sites' && target.sites[0].units ? [target.sites] : []))
+      .at(-1) ?? []
+
+  it('are those of the largest effect by attribution, each swept over positions or at all of them', async () => {
+    const opened = await open()
+    await choose(opened, 'Component', 'Neurons')
+    expect(asked(opened, 'attribution.patching').at(-1)).toMatchObject({ sites: ['neurons'] })
+    const positions = usePrompt().slots.B.tokens?.length ?? 0
+    expect(places(opened)).toHaveLength(3 * positions)
+    expect(places(opened)[1]).toEqual({ hook: 'blocks.0.mlp.hook_post', units: [4], positions: [1] })
+    await choose(opened, 'Grid of the neurons', 'all positions')
+    await choose(opened, 'Layer of the neurons', 'layer 1')
+    expect(places(opened)).toEqual([9, 2].map((unit) => ({ hook: 'blocks.1.mlp.hook_post', units: [unit] })))
+    expect(opened.view.get('[aria-label="Places by effect"]').text()).toContain('L1 N9')
+    await opened.view.get('[aria-label="Places by effect"] tbody button').trigger('click')
+    await settle(16)
+    expect(asked(opened, 'sweep.site').at(-1)?.target).toMatchObject({ kind: 'sites' })
+    expect(opened.view.text()).toContain('neuron')
+  })
+
+  it('need a metric that attribution knows, and say where none of a layer matters', async () => {
+    const opened = await open()
+    await choose(opened, 'Component', 'Neurons')
+    await choose(opened, 'Layer of the neurons', 'layer 3')
+    expect(opened.view.text()).toContain('Attribution finds no neuron with an effect here.')
+    await choose(opened, 'Metric', 'Probability')
+    expect(opened.view.text()).toContain('Neurons are chosen by attribution')
+  })
+
+  it('are the mean over pairs, of which a list may hold others', () => {
+    const other = [
+      { layer: 1, neuron: 9, effect: -0.5 },
+      { layer: 2, neuron: 1, effect: 1.6 },
+    ]
+    expect(mostEffective([effects, other], null, 2)).toEqual([
+      { layer: 2, neuron: 1, effect: 0.8 },
+      { layer: 0, neuron: 4, effect: -0.375 },
+    ])
   })
 })
 

@@ -24,6 +24,12 @@ describe('several pairs', () => {
   const { open } = patchView()
   const words = { 'prompt.encode': encodeByWords }
 
+  /** The list stands open: its line alone is above the map until then. */
+  async function openPairs(...given: Parameters<typeof open>): Promise<MountedView> {
+    const opened = await open(...given)
+    await button(opened, 'Edit pairs').trigger('click')
+    return opened
+  }
   async function paste(opened: MountedView, text: string): Promise<void> {
     await button(opened, 'Paste…').trigger('click')
     await writeInto(opened, 'Pairs, pasted', text)
@@ -33,7 +39,7 @@ describe('several pairs', () => {
     'When Tom and Ann went to the park , Ann gave a ball to\nWhen Tom and Ann went to the park , Tom gave a ball to'
 
   it('are swept together, each with metric tokens of its own', async () => {
-    const opened = await open()
+    const opened = await openPairs()
     await button(opened, 'Add swapped').trigger('click')
     await settle(24)
     const [first, other] = sweeps(opened).at(-1)?.pairs ?? []
@@ -43,10 +49,14 @@ describe('several pairs', () => {
     expect(other.metrics).toHaveLength(1)
     expect(opened.view.text()).toContain('means over 2 pairs')
     expect(await violations(opened.view.get('ol.list').element)).toEqual([])
+    // Closed again, one line says what is averaged.
+    await button(opened, 'Edit pairs').trigger('click')
+    expect(opened.view.find('ol.list').exists()).toBe(false)
+    expect(opened.view.get('.fold .subtitle').text()).toBe('means over 2')
   })
 
   it('are estimated pair by pair', async () => {
-    const opened = await open()
+    const opened = await openPairs()
     await button(opened, 'Add swapped').trigger('click')
     await settle(24)
     const estimated = asked(opened, 'attribution.patching').slice(-1)
@@ -55,7 +65,7 @@ describe('several pairs', () => {
   })
 
   it('have the answers that a file names, and say where one is no token', async () => {
-    const opened = await open(words, 'When Mary and John went to the store , Mary gave a drink to')
+    const opened = await openPairs(words, 'When Mary and John went to the store , Mary gave a drink to')
     await usePrompt().encode('A')
     await settle(16)
     await paste(
@@ -68,7 +78,7 @@ describe('several pairs', () => {
   })
 
   it('can be chosen for a closer look, which runs that pair', async () => {
-    const opened = await open()
+    const opened = await openPairs()
     await button(opened, 'Add swapped').trigger('click')
     await settle(24)
     await opened.view.get('[aria-label="Look closer at pair 2"]').trigger('click')
@@ -85,7 +95,7 @@ describe('several pairs', () => {
   })
 
   it('are left out where something is missing, and say what', async () => {
-    const opened = await open()
+    const opened = await openPairs()
     await button(opened, 'Add a pair').trigger('click')
     await settle()
     expect(opened.view.text()).toContain('left out: one of its prompts is missing')
@@ -96,7 +106,7 @@ describe('several pairs', () => {
   })
 
   it('are suggested their corrupt prompt', async () => {
-    const opened = await open(words, 'When Mary and John went to the store , Mary gave a drink to')
+    const opened = await openPairs(words, 'When Mary and John went to the store , Mary gave a drink to')
     await usePrompt().encode('A')
     await button(opened, 'Add a pair').trigger('click')
     await settle(16)
@@ -109,7 +119,7 @@ describe('several pairs', () => {
   })
 
   it('have no common positions where their lengths differ, and offer a way out', async () => {
-    const opened = await open()
+    const opened = await openPairs()
     await paste(opened, 'one two three\none two four')
     expect(opened.view.text()).toContain('The pairs differ in length')
     await button(opened, 'Remove the pairs of another length').trigger('click')
@@ -119,7 +129,7 @@ describe('several pairs', () => {
   })
 
   it('are opened from a file, or refused whole with the line', async () => {
-    const opened = await open()
+    const opened = await openPairs()
     opened.shell.toOpen = {
       name: 'pairs.csv',
       bytes: new TextEncoder().encode(`clean,corrupt\n"${second.replace('\n', '","')}"`),
@@ -138,6 +148,7 @@ describe('noise on embeddings', () => {
 
   it('makes the corrupt run of the clean prompt, at the tokens that are pressed', async () => {
     const opened = await open()
+    expect(opened.view.find('[aria-label="Aligned tokens of the pair"]').exists()).toBe(false)
     await choose(opened, 'What makes the corrupt run', 'noise')
     expect(opened.view.text()).toContain('Click the tokens of the first pair')
     const strip = opened.view.get('[aria-label="Aligned tokens of the pair"]')

@@ -75,7 +75,15 @@ describe('the place of a site', () => {
   it('has a layer and a position, or a head', () => {
     const axes = [layers, { name: 'head' as const, values: [0, 1] }]
     const place = placeAt({ axes, shape: [3, 2], hooks }, 3)
-    expect(place).toEqual({ index: 3, hook: hooks[1], layer: 1, head: 1, position: null, feature: null })
+    expect(place).toEqual({
+      index: 3,
+      hook: hooks[1],
+      layer: 1,
+      head: 1,
+      position: null,
+      feature: null,
+      neuron: null,
+    })
     expect(placeText(place)).toBe('blocks.1.attn.hook_z, head 1')
   })
 
@@ -92,7 +100,20 @@ describe('the place of a site', () => {
       head: 1,
       position: 2,
       feature: null,
+      neuron: null,
     })
+  })
+
+  it('is that of the list, where single neurons are listed', () => {
+    const hook = 'blocks.1.mlp.hook_post'
+    const sites = [
+      { hook: 'blocks.0.mlp.hook_post', units: [3], positions: [2] },
+      { hook, units: [7], positions: [4] },
+    ]
+    const axes = [{ name: 'site' as const, values: [0, 1] }]
+    const place = placeAt({ axes, shape: [2], hooks: sites.map((site) => site.hook) }, 1, sites)
+    expect(place).toMatchObject({ hook, layer: 1, position: 4, neuron: 7, head: null })
+    expect(placeText(place)).toBe('blocks.1.mlp.hook_post, neuron 7, position 4')
   })
 })
 

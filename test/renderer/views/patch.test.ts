@@ -66,7 +66,7 @@ describe('the patch view', () => {
         'Command line',
         'Python (TransformerLens)',
       ])
-      if (at === 0) expect(await violations(document.body)).toEqual([])
+      if (at === 0) expect(await violations(items[0].closest('[role="menu"]') ?? undefined)).toEqual([])
       items[at].dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true }))
       await settle()
     }
@@ -135,8 +135,7 @@ describe('the patch view', () => {
   it('keeps a sweep and draws the difference to the next', async () => {
     const opened = await open()
     await button(opened, 'Keep to compare').trigger('click')
-    await button(opened, 'Corrupt into clean').trigger('click')
-    await settle(16)
+    await choose(opened, 'Direction', 'corrupt into clean')
     expect(opened.view.text()).toContain('Residual stream, before now − Residual stream, before kept')
     await button(opened, 'Drop what was kept').trigger('click')
     expect(opened.view.text()).not.toContain('Drop what was kept')
@@ -279,6 +278,7 @@ describe('finished sweeps', () => {
     values: Float32Array.of(0.1, -0.9, 0.5, 0),
     scale: 'normalised',
     result: { raw: { shape: [1, 2, 2], data: Float32Array.of(1, 2, 3, 4) } },
+    sites: null,
   } as unknown as FinishedSweep
 
   it('are listed by magnitude down to a threshold', () => {
@@ -292,5 +292,7 @@ describe('finished sweeps', () => {
     expect(comparable(sweep, sweep)).toBe(true)
     expect(comparable(sweep, { ...sweep, scale: 'effect' })).toBe(false)
     expect(comparable(sweep, { ...sweep, columns: ['0'] })).toBe(false)
+    const neurons = { ...sweep, frame: { ...sweep.frame, rowTitle: 'neuron' } }
+    expect(comparable(neurons, { ...neurons, rows: ['0', '2'] })).toBe(false)
   })
 })

@@ -1,0 +1,49 @@
+/** A view that is fetched when it is first shown: quiet while that takes long, and an error with a way on where it fails. */
+import { defineAsyncComponent, defineComponent, h, ref, type Component } from 'vue'
+import { PatchbayError } from '../../preload/errors'
+import ErrorState from '../components/ErrorState.vue'
+import { useJobs } from '../stores/jobs'
+import ViewLoading from './ViewLoading.vue'
+
+/** Milliseconds; a view that is there sooner comes without anything before it. */
+const QUIET = 150
+
+export function fetchedView(load: () => Promise<{ default: Component }>): Component {
+  return defineComponent({
+    setup() {
+      const tries = ref(0)
+      const retry = (): void => void tries.value++
+      const Failed = defineComponent({
+        props: { error: { type: Error, required: true } },
+        setup: ({ error }) => {
+          const shown = new PatchbayError(
+            'file.unreadable',
+            `This view could not be loaded: ${error.message}`,
+            {
+              next: 'Try again. If it stays so, start Patchbay again, or install it again.',
+            },
+          )
+          return () => h(ErrorState, { error: shown, retry })
+        },
+      })
+      const View = defineAsyncComponent({
+        loader: async () => (await whileBusy(load)).default,
+        delay: QUIET,
+        loadingComponent: ViewLoading,
+        errorComponent: Failed,
+      })
+      return () => h(View, { key: tries.value })
+    },
+  })
+}
+
+/** As a job in the foreground, so that the window does not count as settled before the view is there. */
+async function whileBusy<T>(load: () => Promise<T>): Promise<T> {
+  // What is fetched cannot be cancelled.
+  const job = useJobs().start('The view', () => undefined)
+  try {
+    return await load()
+  } finally {
+    job.end()
+  }
+}
