@@ -1,8 +1,7 @@
 /** A view that is fetched when it is first shown: quiet while that takes long, and an error with a way on where it fails. */
 import { defineAsyncComponent, defineComponent, h, ref, type Component } from 'vue'
-import { PatchbayError } from '../../preload/errors'
-import ErrorState from '../components/ErrorState.vue'
 import { useJobs } from '../stores/jobs'
+import ViewFailed from './ViewFailed.vue'
 import ViewLoading from './ViewLoading.vue'
 
 /** Milliseconds; a view that is there sooner comes without anything before it. */
@@ -13,24 +12,11 @@ export function fetchedView(load: () => Promise<{ default: Component }>): Compon
     setup() {
       const tries = ref(0)
       const retry = (): void => void tries.value++
-      const Failed = defineComponent({
-        props: { error: { type: Error, required: true } },
-        setup: ({ error }) => {
-          const shown = new PatchbayError(
-            'file.unreadable',
-            `This view could not be loaded: ${error.message}`,
-            {
-              next: 'Try again. If it stays so, start Patchbay again, or install it again.',
-            },
-          )
-          return () => h(ErrorState, { error: shown, retry })
-        },
-      })
       const View = defineAsyncComponent({
         loader: async () => (await whileBusy(load)).default,
         delay: QUIET,
         loadingComponent: ViewLoading,
-        errorComponent: Failed,
+        errorComponent: (props: { error: Error }) => h(ViewFailed, { ...props, retry }),
       })
       return () => h(View, { key: tries.value })
     },

@@ -45,14 +45,16 @@ describe('the window after launch', () => {
     expect(document.querySelector('[role=alert]')?.textContent).toContain('The magic is wrong.')
   })
 
-  it('says that no model is open when even the embedded one fails, and why', async () => {
+  it('says that no model is open when even the embedded one fails, and once why', async () => {
     const { shell } = await launch(({ engine }) => {
       engine.handlers['model.open'] = () => {
         throw new PatchbayError('memory.exhausted', 'There is not enough memory.')
       }
     })
     expect(document.querySelector('main')?.textContent).toContain('No model is open')
-    expect(document.querySelector('main [role=alert]')?.textContent).toContain('There is not enough memory.')
+    expect(document.querySelector('main')?.textContent).toContain('storyworld was not opened.')
+    const alerts = [...document.querySelectorAll('[role=alert]')].map(({ textContent }) => textContent)
+    expect(alerts).toEqual([expect.stringContaining('There is not enough memory.')])
     await until(() => expect(shell.settled).toEqual(['prompt light']))
   })
 
