@@ -1,6 +1,6 @@
 /** What is dropped on the window: a model is opened, a data set goes to the form that takes one, else to the Data view. */
 import { afterEach, describe, expect, it } from 'vitest'
-import { mount, type VueWrapper } from '@vue/test-utils'
+import { mount } from '@vue/test-utils'
 import DropOverlay from '../../renderer/components/DropOverlay.vue'
 import { useDroppedData } from '../../renderer/stores/dropped-data'
 import { useModels } from '../../renderer/stores/models'
@@ -15,7 +15,7 @@ import { syntheticEngine } from './support/synthetic-engine'
 describe('a data set that is dropped on the window', () => {
   withLayout()
   let opened: MountedView
-  let overlay: VueWrapper
+  let overlay: { unmount: () => void; text: () => string }
   afterEach(() => {
     overlay.unmount()
     opened.view.unmount()
