@@ -94,7 +94,7 @@ export class LinesReader<T> {
     }
   }
 
-  /** Some lines, ascending; those that lie near each other are read together. */
+  /** Some lines, in their order; those that follow and lie near each other are read together. */
   async *pick(lines: Int32Array): AsyncGenerator<T> {
     const { offsets } = this
     for (let i = 0; i < lines.length;) {
@@ -102,6 +102,7 @@ export class LinesReader<T> {
       let end = i + 1
       while (
         end < lines.length &&
+        lines[end] > lines[end - 1] &&
         offsets[lines[end] + 1] - start <= READ_TOGETHER &&
         offsets[lines[end]] - offsets[lines[end - 1] + 1] <= READ_ALONG
       )
@@ -155,7 +156,9 @@ export class LinesReader<T> {
 async function offsetsOf(handle: FileHandle, path: string, facts: LinesFacts): Promise<Float64Array> {
   const { size } = await handle.stat()
   const damaged = () =>
-    malformed(path, 'is not what was written', { next: 'Remove the collection and extract it again.' })
+    malformed(path, 'has changed or was damaged since it was written', {
+      next: 'Remove the collection and extract it again.',
+    })
   if (size !== facts.bytes || facts.lines > facts.bytes) throw damaged()
   const hash = createHash('sha256')
   const offsets = new Float64Array(facts.lines + 1)

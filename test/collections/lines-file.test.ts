@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { LinesReader, writeLines } from '../../main/collections/lines-file'
 import { scratch } from './fixture'
 
-it('picks lines that lie near and far from each other', async () => {
+it('picks lines in any order, near and far from each other', async () => {
   const file = path.join(scratch(), 'lines.jsonl')
   // Lines of 50,000 characters in the middle: others are far from each other over them.
   const values = Array.from({ length: 40 }, (_, i) => ({ i, text: 'ü'.repeat(i > 9 && i < 30 ? 25_000 : i) }))
@@ -17,6 +17,7 @@ it('picks lines that lie near and far from each other', async () => {
       [0],
       [39],
       [0, 1, 2, 8, 39],
+      [8, 2, 39, 3, 4, 0],
       [3, 10, 11, 20, 29, 30],
       values.map(({ i }) => i),
     ]) {
