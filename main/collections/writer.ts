@@ -55,11 +55,6 @@ export class CollectionWriter {
     return this.collection.id
   }
 
-  /** Outputs of which a row has no values yet. */
-  async missing(row: number): Promise<string[]> {
-    return this.collection.missing(await this.collection.row(row))
-  }
-
   /**
    * Stores values; returns when they are on the disk. Those that are there already are not written again.
    * @throws PatchbayError `disk.full`, `disk.failed`, `run.cancelled`; `input.invalid` for a shape that the output has not

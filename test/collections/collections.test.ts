@@ -103,13 +103,13 @@ describe('a collection', () => {
   it('goes on where it stopped: what is missing is asked of the store', async () => {
     const at = await place()
     const writer = await at.collections.create(about(outputs), itemsOf(rows))
-    expect(await writer.missing(1)).toEqual([resid, `${resid}[last]`])
+    expect(await writer.collection.missing(await writer.collection.row(1))).toEqual([resid, `${resid}[last]`])
     await writer.put([{ row: 1, output: resid, ...valueOf(1, resid) }])
     await writer.close()
     expect(await at.collections.describe(writer.id)).toMatchObject({ complete: false })
     const again = await at.collections.resume(writer.id)
-    expect(await again.missing(0)).toEqual([resid, `${resid}[last]`])
-    expect(await again.missing(1)).toEqual([`${resid}[last]`])
+    expect(await again.collection.missing(await again.collection.row(0))).toEqual([resid, `${resid}[last]`])
+    expect(await again.collection.missing(await again.collection.row(1))).toEqual([`${resid}[last]`])
     await at.collections.use(writer.id, async (collection) => {
       expect(await collection.read(0, resid)).toBeNull()
     })

@@ -55,7 +55,9 @@ describe.each(modes)('%s', (mode) => {
       [[4, 'memory.exhausted']],
     ])
     for (const row of someRows.keys())
-      expect((await begun.writer.missing(row)).length).toBe(row === 4 ? 3 : 0)
+      expect((await begun.writer.collection.missing(await begun.writer.collection.row(row))).length).toBe(
+        row === 4 ? 3 : 0,
+      )
   })
 
   it('stops where the disk is full, keeps what is stored, and goes on from there', async () => {

@@ -72,7 +72,8 @@ describe.each(modes)('%s', (mode) => {
     })
     expect([paused.state, pieces.length]).toEqual(['paused', 1])
     expect((await run({ mode })).state).toBe('done')
-    for (const row of someRows.keys()) expect(await writer.missing(row)).toEqual([])
+    for (const row of someRows.keys())
+      expect(await writer.collection.missing(await writer.collection.row(row))).toEqual([])
     expect(await place.collections.describe(writer.id)).toMatchObject({ complete: true, failures: [] })
     const again = await run({
       mode,

@@ -52,7 +52,8 @@ it.each(['row-major', 'layer-major'] as const)(
       runnable.forward = forward
       expect(temporaryFiles(root)).toEqual([])
       // What was stored before stays; begin anew now and then, so that there is something to cancel.
-      if ((await begun.writer.missing(0)).length === 0) await store.remove({ output: hook })
+      if ((await begun.writer.collection.missing(await begun.writer.collection.row(0))).length === 0)
+        await store.remove({ output: hook })
     }
     expect(cancelled).toBeGreaterThan(TIMES / 3)
     expect((await begun.run({ mode })).state).toBe('done')

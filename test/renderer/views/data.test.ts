@@ -6,6 +6,7 @@ import { useDroppedData } from '../../../renderer/stores/dropped-data'
 import { useModels } from '../../../renderer/stores/models'
 import DataView from '../../../renderer/views/data/DataView.vue'
 import { violations } from '../support/accessible'
+import { jobRecord } from '../support/job-record'
 import { withLayout } from '../support/layout'
 import { mountView, settle, type MountedView } from '../support/mount-view'
 import {
@@ -20,25 +21,8 @@ import { syntheticModel } from '../support/synthetic-model'
 const model = syntheticModel()
 
 let next = 0
-function record(state: JobState, change: Partial<JobRecord> = {}): JobRecord {
-  const time = '2026-01-01T00:00:00.000Z'
-  next++
-  return {
-    format: 'patchbay.job',
-    version: 1,
-    id: `20260101-000000-${String(next).padStart(8, '0')}`,
-    kind: 'extract',
-    title: `Extraction ${next}`,
-    input: {},
-    state,
-    progress: null,
-    created: time,
-    updated: time,
-    error: null,
-    result: null,
-    ...change,
-  }
-}
+const record = (state: JobState, change: Partial<JobRecord> = {}): JobRecord =>
+  jobRecord(state, { kind: 'extract', title: `Extraction ${++next}`, ...change })
 const done = {
   kind: 'extract',
   collection: 'reviews-0123456789',
